@@ -1,0 +1,1 @@
+"""Cards: a release folder with its dataset card, pictures and manifest."""

@@ -1,0 +1,1 @@
+"""Evaluation: measures of tag sets, judges and their agreement."""

@@ -1,0 +1,120 @@
+"""Prompt templates: one Jinja file each, strict about names, rendered forwards and recognised backwards."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from hashlib import blake2b
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined, Template, nodes
+from jinja2.exceptions import TemplateSyntaxError
+
+from tagsmith.processors.errors import InputError
+
+_ENVIRONMENT = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False)
+
+
+@cache
+def _compiled(text: str) -> Template:
+    return _ENVIRONMENT.from_string(text)
+
+
+@dataclass(frozen=True)
+class PromptTemplate:
+    """The text of one prompt, with the names that it needs.
+
+    Args:
+        name: `folder/file` of a template that ships with tagsmith, or the path of a user's own file.
+        text: the template's source (Jinja). It is part of a processor's state, so an edit re-requests.
+
+    Raises:
+        InputError: the source is not valid Jinja, or `render` gets other names than the template uses.
+    """
+
+    name: str
+    text: str
+
+    @classmethod
+    def load(cls, name: str) -> "PromptTemplate":
+        """Read a shipped template by name (`instag/tag`), or any file by path (`my_prompts/tag.jinja`)."""
+        path = Path(name)
+        if path.suffix:
+            if not path.is_file():
+                raise InputError(f"prompt file {name!r} does not exist; give a .jinja file, or one of: {_listed()}")
+            return cls(name, path.read_text(encoding="utf-8"))
+        shipped = files("tagsmith.processors") / "prompts" / f"{name}.jinja"
+        if not shipped.is_file():
+            raise InputError(f"no prompt named {name!r}; tagsmith ships: {_listed()}; a file's path works too")
+        return cls(name, shipped.read_text(encoding="utf-8"))
+
+    def __post_init__(self) -> None:
+        try:
+            _compiled(self.text)
+        except TemplateSyntaxError as error:
+            raise InputError(f"prompt {self.name!r}, line {error.lineno}: {error.message}") from error
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        # Only name and text travel and are hashed: what is cached on the instance must not change a fingerprint.
+        return PromptTemplate, (self.name, self.text)
+
+    @cached_property
+    def inputs(self) -> frozenset[str]:
+        """The names that the template needs."""
+        return frozenset(node.name for node in _ENVIRONMENT.parse(self.text).find_all(nodes.Name))
+
+    @cached_property
+    def sha(self) -> str:
+        """Short content hash of the source, for manifests and lineage."""
+        return blake2b(self.text.encode(), digest_size=8).hexdigest()
+
+    def check(self, *given: str) -> None:
+        """Raise before a run when a template (a user's own file, say) does not fit the processor that uses it."""
+        if self.inputs != set(given):
+            raise InputError(
+                f"prompt {self.name!r} uses {sorted(self.inputs)}, but it is given {sorted(given)}: use each exactly"
+                " as {{ name }}"
+            )
+
+    def render(self, **values: str) -> str:
+        """The prompt's text. Unknown and missing names are errors; values go in as they are, never re-interpreted."""
+        if self.inputs != values.keys():
+            self.check(*values)
+        return _compiled(self.text).render(values)
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        """The rendered text as a regular expression, one group a name. Only for templates without loops or filters."""
+        parts = []
+        for output in _ENVIRONMENT.parse(self.text).body:
+            if not isinstance(output, nodes.Output):
+                raise InputError(f"prompt {self.name!r} has control flow; only plain names can be recognised again")
+            for node in output.nodes:
+                if isinstance(node, nodes.TemplateData):
+                    parts.append(re.escape(node.data))
+                elif isinstance(node, nodes.Name):
+                    parts.append(f"(?P<{node.name}>[\\s\\S]*)")
+                else:
+                    raise InputError(f"prompt {self.name!r} has an expression; only plain names can be recognised again")
+        return re.compile("".join(parts))
+
+    def match(self, prompt: str) -> dict[str, str] | None:
+        """The values that `prompt` was rendered from, or None when it is another template's."""
+        found = self._pattern.fullmatch(prompt)
+        return found.groupdict() if found else None
+
+
+def shipped_templates() -> list[PromptTemplate]:
+    """All templates that ship with tagsmith, in order of name: the registry that the offline endpoint reads."""
+    return [PromptTemplate.load(name) for name in _names()]
+
+
+def _names() -> Iterator[str]:
+    root = Path(str(files("tagsmith.processors") / "prompts"))
+    for path in sorted(root.rglob("*.jinja")):
+        yield path.relative_to(root).with_suffix("").as_posix()
+
+
+def _listed() -> str:
+    return ", ".join(_names())

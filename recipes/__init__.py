@@ -1,0 +1,1 @@
+"""Recipes: compositions of processors, run with `accelerate launch recipes/<verb_phrase>.py`."""

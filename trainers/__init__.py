@@ -1,0 +1,1 @@
+"""Trainers: what turns tagsmith datasets into training data and checkpoints."""
