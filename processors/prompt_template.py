@@ -96,7 +96,9 @@ class PromptTemplate:
                 elif isinstance(node, nodes.Name):
                     parts.append(f"(?P<{node.name}>[\\s\\S]*)")
                 else:
-                    raise InputError(f"prompt {self.name!r} has an expression; only plain names can be recognised again")
+                    raise InputError(
+                        f"prompt {self.name!r} has an expression; only plain names can be recognised again"
+                    )
         return re.compile("".join(parts))
 
     def match(self, prompt: str) -> dict[str, str] | None:

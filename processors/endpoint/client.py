@@ -1,0 +1,362 @@
+"""The client: a sliding window of requests in flight over one server, with the store before and behind it.
+
+A thread of its own runs the event loop, so that it works the same under `Dataset.map`, in a notebook and in a
+distributed engine. Work arrives as tickets (a batch of requests); workers take requests from one queue across all
+tickets, so a batch whose last reply is slow holds up nobody else's requests.
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import uvloop
+
+from tagsmith.processors.endpoint.endpoint import Endpoint
+from tagsmith.processors.endpoint.failures import SYSTEMATIC, RefusedError, failure_of
+from tagsmith.processors.endpoint.request import Completion, KeyMaker, Reply, Request, UnparsedReplyError
+from tagsmith.processors.endpoint.retry import GaveUpError, with_retries
+from tagsmith.processors.endpoint.server import Server, token_for
+from tagsmith.processors.endpoint.store import Generation, GenerationStore
+from tagsmith.processors.endpoint.transport import Connection, connection
+from tagsmith.processors.endpoint.usage import Usage
+from tagsmith.processors.endpoint.writer import StoreWriter
+from tagsmith.processors.errors import EndpointError
+from tagsmith.processors.prompt_template import PromptTemplate
+
+DEFAULT_CONCURRENCY = 64
+# So many requests in a row that used up their whole deadline mean that the server is gone, not that a row is bad.
+_DEAD_AFTER = 8
+
+Reader = Callable[[str], Any]
+
+
+class Ticket:
+    """A batch of requests under way; `result` waits for its replies, in the order of the requests."""
+
+    def __init__(self, size: int, rows: Sequence[str] | None = None) -> None:
+        self.replies: list[Reply] = [None] * size  # type: ignore[list-item]
+        self.rows = rows
+        self._left = size
+        self._error: BaseException | None = None
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        if size == 0:
+            self._done.set()
+
+    def set_reply(self, index: int, reply: Reply) -> None:
+        """Fill one place."""
+        self.replies[index] = reply
+        with self._lock:
+            self._left -= 1
+            if self._left:
+                return
+        self._done.set()
+
+    def fail(self, error: BaseException) -> None:
+        """Let whoever waits raise `error`."""
+        self._error = error
+        self._done.set()
+
+    def result(self) -> list[Reply]:
+        """The replies.
+
+        Raises:
+            EndpointError, StoreError, BudgetReachedError: what ended the run.
+        """
+        self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self.replies
+
+
+class _Job:
+    """One distinct request, and every place that waits for its reply."""
+
+    __slots__ = ("content", "key", "known", "places", "read", "request")
+
+    def __init__(self, request: Request, content: bytes, key: bytes, read: Reader) -> None:
+        self.request, self.content, self.key, self.read = request, content, key, read
+        self.places: list[tuple[Ticket, int]] = []
+        self.known: Completion | None = None  # stored already, but it needs a repair
+
+
+class Client:
+    """Generates through one server. Make it with `connect`; it is no part of any processor's state.
+
+    Args:
+        endpoint: bounds and settings.
+        server: the server's identity and limits.
+        locate: the server's address; called when the first request must really be sent, so that a run which finds
+            everything in the store starts no server.
+        store: where replies are looked up first and kept.
+        repair: the prompt that asks again, with the input `reason`.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        server: Server,
+        locate: Callable[[], str],
+        store: GenerationStore,
+        repair: PromptTemplate | None = None,
+    ) -> None:
+        self.endpoint, self.server, self.store = endpoint, server, store
+        self._locate = locate
+        self._url: str | None = None
+        self.usage = Usage()
+        self.concurrency = endpoint.concurrency or server.max_concurrent or DEFAULT_CONCURRENCY
+        self._key = KeyMaker(server.model)
+        self._repair = repair or PromptTemplate.load("repair")
+        self._dialect = server.dialect
+        self._queue: deque[_Job] = deque()
+        self._pending: dict[bytes, _Job] = {}
+        self._lock = threading.Lock()  # guards _pending: who waits for a key that is asked for already
+        self._idle: list[asyncio.Future[None]] = []
+        self._workers: list[asyncio.Task[None]] = []
+        self._in_a_row = 0
+        self._error: BaseException | None = None
+        self._stopping = False
+        self._writer = StoreWriter(store, self._end)
+        self._loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="tagsmith-client", daemon=True)
+        self._thread.start()
+
+    def submit(self, requests: Sequence[Request], read: Reader, rows: Sequence[str] | None = None) -> Ticket:
+        """Start on `requests`; `read` makes a value of a reply's text or raises UnparsedReplyError.
+
+        What the store holds is answered from it. Equal requests are sent once, however many ask for them at a time.
+        `rows` names each request's row, for errors.
+        """
+        ticket = Ticket(len(requests), rows)
+        new: list[_Job] = []
+        for index, request in enumerate(requests):
+            content = request.content
+            key = self._key(request, content)
+            with self._lock:
+                if self._error is not None:
+                    ticket.fail(self._error)
+                    return ticket
+                job = self._pending.get(key)
+                if job is None:
+                    job = self._pending[key] = _Job(request, content, key, read)
+                    new.append(job)
+                job.places.append((ticket, index))
+        # Looked up after the key is marked as pending: a reply that is stored meanwhile is either found here, or its
+        # job was still pending above. None falls in between.
+        stored = self.store.get_many([job.key for job in new])
+        missing = [job for job in new if not self._answered_from_store(job, stored.get(job.key))]
+        if missing:
+            if self._url is None:
+                self._url = self._locate()
+            self._loop.call_soon_threadsafe(self._enqueue, missing)
+        return ticket
+
+    @property
+    def ended(self) -> bool:
+        """Whether this client takes no more requests: it was closed, or an error ended it."""
+        return self._stopping
+
+    def key_of(self, request: Request) -> bytes:
+        """The store key of a request."""
+        return self._key(request, request.content)
+
+    def close(self, grace_sec: float = 0.0) -> int:
+        """Stop: start no request any more, wait up to `grace_sec` for those in flight, write all, let go of sockets.
+
+        Returns the number of requests that were in flight and dropped.
+        """
+        dropped = 0
+        if self._loop.is_running():
+            dropped = asyncio.run_coroutine_threadsafe(self._shut_down(grace_sec), self._loop).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+            self._writer.close()
+        return dropped
+
+    # --- on the loop's thread -----------------------------------------------------------------------------------
+
+    def _enqueue(self, jobs: list[_Job]) -> None:
+        self._queue.extend(jobs)
+        for _ in range(min(len(jobs), len(self._idle))):
+            if not (idle := self._idle.pop()).done():
+                idle.set_result(None)
+        while len(self._workers) < min(self.concurrency, len(self._queue) + len(self._workers)):
+            self._workers.append(self._loop.create_task(self._work()))
+
+    async def _work(self) -> None:
+        url = self._url or ""
+        way = connection(url, token_for(url))
+        try:
+            while not self._stopping:
+                if not self._queue:
+                    idle = self._loop.create_future()
+                    self._idle.append(idle)
+                    await idle
+                    continue
+                job = self._queue.popleft()
+                try:
+                    await self._answer(job, way)
+                except asyncio.CancelledError:
+                    raise
+                except BaseException as error:
+                    self._end(error)
+                    return
+        finally:
+            await way.close()
+
+    async def _answer(self, job: _Job, way: Connection) -> None:
+        """Ask, read, and ask again with the reason while the reply cannot be read; never more than `max_repairs`."""
+        request, content, key = job.request, job.content, job.key
+        keys: list[str] = []
+        known = job.known
+        asked = False
+        for repairs_left in range(self.endpoint.max_repairs, -1, -1):
+            keys.append(key.hex())
+            generation = None
+            if known is None:
+                self.usage.check_budget(self.endpoint)
+                started = time.monotonic()
+                try:
+                    completion = await self._generate(request, way)
+                except (GaveUpError, RefusedError) as error:
+                    self._on_failure(job, keys[:-1], error)
+                    return
+                latency, asked = time.monotonic() - started, True
+                self.usage.add(completion, latency)
+                self.usage.repairs += len(keys) > 1
+                parameters = request.parameters.as_json
+                generation = Generation(
+                    key, self.server.model, content, parameters, request.sample, completion, latency
+                )
+            else:
+                completion = known
+            try:
+                value = job.read(completion.text)
+            except UnparsedReplyError as error:
+                if repairs_left:
+                    await self._on_disk(generation)  # the bad reply is paid for as well: kept before it is used
+                    request = request.followed_by(completion.text, self._repair.render(reason=str(error)))
+                    content = request.content
+                    key = self._key(request, content)
+                    known = self.store.get_many([key]).get(key)
+                    continue
+                self.usage.unparsed += 1
+                reply = Reply("unparsed", completion.text, None, f"unparsed: {error}", keys, completion, not asked)
+            else:
+                reply = Reply("ok", completion.text, value, None, keys, completion, not asked)
+            self._writer.put(generation, lambda reply=reply: self._finish(job, reply))  # type: ignore[misc]
+            return
+
+    async def _generate(self, request: Request, way: Connection) -> Completion:
+        async def attempt(left_sec: float) -> Completion:
+            route, body = self._dialect.encode(request)
+            timeout = min(self.endpoint.timeout_sec, max(left_sec, 0.001))
+            status, headers, answer = await way.post(route, body, timeout)
+            if status == 200:
+                return self._dialect.decode(route, answer, headers)
+            raise failure_of((self._url or "") + route, status, headers, answer)
+
+        def on_retry() -> None:
+            self.usage.retries += 1
+
+        try:
+            completion = await with_retries(attempt, self.endpoint.deadline_sec, on_retry)
+        except RefusedError as error:
+            if not self._refuses_structure(error, request):
+                raise
+            completion = await with_retries(attempt, self.endpoint.deadline_sec, on_retry)
+        self._in_a_row = 0
+        return completion
+
+    def _refuses_structure(self, error: RefusedError, request: Request) -> bool:
+        """Whether the server knows no schemas: then it is asked without from now on, and replies are parsed."""
+        words = str(error).lower()
+        marks = ("response_format", "grammar", "json_schema", "guided")
+        if request.parameters.json_schema is None or not any(mark in words for mark in marks):
+            return False
+        self._dialect = replace(self._dialect, structured=False)
+        return True
+
+    def _on_failure(self, job: _Job, keys: list[str], error: EndpointError) -> None:
+        """A request that failed for good: its row is rejected, or the run ends when it is not about the row."""
+        if isinstance(error, RefusedError):
+            if error.status in SYSTEMATIC:
+                raise error
+            if not self.endpoint.reject_refused:
+                ticket, index = job.places[0]
+                row = f"row {ticket.rows[index]}: " if ticket.rows else ""
+                raise EndpointError(
+                    f"{row}{error}; mend the row, or pass --reject_refused to reject such rows"
+                ) from error
+        else:
+            self._in_a_row += 1
+            if self._in_a_row >= _DEAD_AFTER:
+                raise EndpointError(
+                    f"{self._url} has not answered {_DEAD_AFTER} requests in a row ({error}); all replies so far"
+                    " are stored: see to the server and run the same command again"
+                ) from error
+        self.usage.failed += 1
+        reply = Reply("failed", None, None, f"endpoint: {error}", keys)
+        self._writer.put(None, lambda: self._finish(job, reply))
+
+    async def _on_disk(self, generation: Generation | None) -> None:
+        if generation is not None:
+            written = self._loop.create_future()
+
+            def on_disk() -> None:
+                self._loop.call_soon_threadsafe(written.set_result, None)
+
+            self._writer.put(generation, on_disk)
+            await written
+
+    async def _shut_down(self, grace_sec: float) -> int:
+        self._stopping = True
+        self._queue.clear()
+        for idle in self._idle:
+            idle.cancel()
+        busy = [worker for worker in self._workers if not worker.done()]
+        if busy:
+            _, late = await asyncio.wait(busy, timeout=max(grace_sec, 0.01))
+            for worker in late:
+                worker.cancel()
+            await asyncio.gather(*busy, return_exceptions=True)
+            return len(late)
+        return 0
+
+    # --- on any thread ------------------------------------------------------------------------------------------
+
+    def _answered_from_store(self, job: _Job, completion: Completion | None) -> bool:
+        if completion is None:
+            return False
+        try:
+            value = job.read(completion.text)
+        except UnparsedReplyError:
+            job.known = completion  # a worker goes on from here: its repair may be stored as well
+            return False
+        self._finish(job, Reply("ok", completion.text, value, None, [job.key.hex()], completion, from_store=True))
+        return True
+
+    def _finish(self, job: _Job, reply: Reply) -> None:
+        with self._lock:
+            self._pending.pop(job.key, None)
+            # Every place but the one that was paid for found its reply there already.
+            self.usage.store_hits += len(job.places) - (not reply.from_store)
+        for ticket, index in job.places:
+            ticket.set_reply(index, reply)
+
+    def _end(self, error: BaseException) -> None:
+        """Something that no other request would survive: everybody who waits gets it."""
+        with self._lock:
+            if self._error is None:
+                self._error = error
+            jobs = list(self._pending.values())
+            self._pending.clear()
+        self._stopping = True
+        for job in jobs:
+            for ticket, _ in job.places:
+                ticket.fail(self._error)

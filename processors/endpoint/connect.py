@@ -1,0 +1,88 @@
+"""From an endpoint's settings to a client: one a process for equal settings, shared by all processors that use it."""
+
+import asyncio
+import atexit
+import os
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from tagsmith.processors.endpoint.child import ChildServer
+from tagsmith.processors.endpoint.client import Client
+from tagsmith.processors.endpoint.endpoint import Endpoint
+from tagsmith.processors.endpoint.local import start_local
+from tagsmith.processors.endpoint.offline.settings import OfflineSettings, identity
+from tagsmith.processors.endpoint.server import HF_ROUTER, Server, discover
+from tagsmith.processors.endpoint.store import GenerationStore
+from tagsmith.processors.endpoint.wire import Dialect
+
+T = TypeVar("T")
+_CLIENTS: dict[tuple[int, Endpoint], Client] = {}
+_LOCK = threading.Lock()
+
+
+def connect(endpoint: Endpoint) -> Client:
+    """The client for these settings. The first call asks the server who it is; a forked process gets its own.
+
+    Raises:
+        EndpointError: nothing answers, or what answers is no endpoint. StoreError: the store cannot be opened.
+    """
+    key = (os.getpid(), endpoint)
+    with _LOCK:
+        client = _CLIENTS.get(key)
+        if client is None or client.ended:
+            server, locate = _server(endpoint)
+            client = _CLIENTS[key] = Client(endpoint, server, locate, GenerationStore(endpoint.store_path))
+        return client
+
+
+def close_clients(grace_sec: float = 0.0) -> int:
+    """Stop all clients of this process; see `Client.close`. Returns how many requests in flight were dropped."""
+    with _LOCK:
+        mine = [key for key in _CLIENTS if key[0] == os.getpid()]
+        return sum(_CLIENTS.pop(key).close(grace_sec) for key in mine)
+
+
+atexit.register(close_clients)  # what has arrived is written even when a run ends in an exception
+
+
+def _server(endpoint: Endpoint) -> tuple[Server, Callable[[], str]]:
+    if endpoint.scheme == "offline":
+        settings = OfflineSettings.from_query(endpoint.query)
+        model, sha = identity(settings)
+        server = Server(
+            url="",
+            model=f"{model}@{sha}",
+            dialect=Dialect(tgi=True, model=model, chat=endpoint.option("api") != "generate"),
+            max_input_tokens=settings.max_input_tokens,
+            max_total_tokens=settings.max_total_tokens,
+            max_concurrent=settings.max_concurrent_requests,
+        )
+        program = [sys.executable, "-m", "tagsmith.processors.endpoint.offline", "--query", endpoint.query]
+        return server, lambda: ChildServer(program).url
+    if endpoint.scheme == "local":
+        url = start_local(endpoint.target).url
+    else:
+        url = HF_ROUTER if endpoint.scheme == "hf" else endpoint.target
+    server = run_apart(discover(endpoint, url))
+    return server, lambda: server.url
+
+
+def run_apart(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end on a loop in a thread of its own: works where a loop is running, as in a notebook."""
+    outcome: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(asyncio.run(coroutine))
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return outcome[0]

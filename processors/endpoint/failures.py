@@ -1,0 +1,86 @@
+"""What can go wrong at an endpoint, as types: whether to wait, to ask again, or to stop."""
+
+from collections.abc import Mapping
+
+import orjson
+
+from tagsmith.processors.errors import EndpointError
+
+
+class UnreachableError(EndpointError):
+    """No connection, a dropped one, or no answer in time. Worth another try."""
+
+
+class OverloadedError(EndpointError):
+    """HTTP 429 (TGI: `overloaded`): ask again after `retry_after_sec`, or after a backoff when that is None."""
+
+    retry_after_sec: float | None = None
+
+
+class ServerFaultError(EndpointError):
+    """HTTP 5xx or TGI's 424 (`generation`, `incomplete_generation`): the server's fault. Worth another try."""
+
+
+class RefusedError(EndpointError):
+    """Any other 4xx (TGI: 422 `validation`): asking the same again cannot help. `status` is the HTTP status."""
+
+    status: int = 0
+
+
+class NotAnEndpointError(EndpointError):
+    """Something answered, but not in the protocol: a web page, a proxy's notice, another service."""
+
+
+RETRYABLE = (UnreachableError, OverloadedError, ServerFaultError)
+# These speak of the whole run (wrong key, wrong route, wrong model), never of one row.
+SYSTEMATIC = frozenset({401, 402, 403, 404, 405, 407})
+
+
+def failure_of(url: str, status: int, headers: Mapping[str, str], body: bytes) -> EndpointError:
+    """The typed error for a response that is not a success, with the server's own words."""
+    words = server_words(body)
+    said = f"{url} answered HTTP {status}: {words}"
+    if status == 429:
+        overloaded = OverloadedError(said)
+        overloaded.retry_after_sec = _seconds(headers.get("Retry-After"))
+        return overloaded
+    if status >= 500 or status == 424:
+        return ServerFaultError(said)
+    if status in (401, 403):
+        said += "; set a token that may use it: HF_TOKEN (or `hf auth login`) for Hugging Face, else TAGSMITH_API_KEY"
+    elif status in (404, 405):
+        said += "; check the address and the model's name (…?model=NAME)"
+    refused = RefusedError(said)
+    refused.status = status
+    return refused
+
+
+def server_words(body: bytes, limit: int = 300) -> str:
+    """The message in an error body: TGI's {error, error_type}, OpenAI's {error: {message}}, else its first text."""
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        data = None
+    text = None
+    if isinstance(data, dict):
+        error = data.get("error", data.get("message", data.get("detail")))
+        text = error.get("message") if isinstance(error, dict) else error
+        if text and data.get("error_type"):
+            text = f"{text} ({data['error_type']})"
+    if not text:
+        text = body.decode("utf-8", "replace").strip() or "(empty)"
+    text = " ".join(str(text).split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def looks_like_html(body: bytes) -> bool:
+    """Whether a body is a web page: what a wrong port, a login wall or a proxy answers."""
+    head = body[:256].lstrip().lower()
+    return head.startswith((b"<!doctype", b"<html", b"<?xml", b"<head"))
+
+
+def _seconds(header: str | None) -> float | None:
+    try:
+        return max(0.0, float(header)) if header is not None else None
+    except ValueError:
+        return None  # an HTTP date: rare from inference servers, and the backoff serves as well

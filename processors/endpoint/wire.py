@@ -1,0 +1,131 @@
+"""Requests as TGI and OpenAI-compatible servers want them, and their answers as completions. No input or output."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from tagsmith.processors.endpoint.failures import NotAnEndpointError
+from tagsmith.processors.endpoint.request import Completion, Parameters, Request
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How one server is spoken to.
+
+    Args:
+        tgi: the server is TGI or speaks its protocol: raw text goes to `/generate`, grammars in TGI's form.
+        model: the name that OpenAI-compatible routes want in each request.
+        chat: send conversations to `/v1/chat/completions`; False joins their texts and sends raw text.
+        structured: ask the server to enforce `json_schema`.
+    """
+
+    tgi: bool
+    model: str
+    chat: bool = True
+    structured: bool = True
+
+    def encode(self, request: Request) -> tuple[str, bytes]:
+        """The route and the JSON body."""
+        if request.messages is not None and self.chat:
+            return "/v1/chat/completions", orjson.dumps(self._chat(request))
+        text = request.prompt
+        if text is None:
+            text = "\n\n".join(message["content"] for message in request.messages or ())
+        if self.tgi:
+            return "/generate", orjson.dumps({"inputs": text, "parameters": self._generate(request.parameters)})
+        return "/v1/completions", orjson.dumps({"prompt": text, **self._openai(request.parameters)})
+
+    def decode(self, route: str, body: bytes, headers: Mapping[str, str]) -> Completion:
+        """The completion in a successful answer.
+
+        Raises:
+            NotAnEndpointError: the body is not what the route answers.
+        """
+        try:
+            data = orjson.loads(body)
+            if route == "/generate":
+                return _from_generate(data[0] if isinstance(data, list) else data, headers)
+            return _from_openai(data)
+        except (orjson.JSONDecodeError, KeyError, IndexError, TypeError) as error:
+            start = body[:120].decode("utf-8", "replace")
+            raise NotAnEndpointError(
+                f"{route} answered HTTP 200 with something else than a completion ({error!r}): {start!r}; is the"
+                " address that of a TGI or OpenAI-compatible server?"
+            ) from error
+
+    def _generate(self, p: Parameters) -> dict[str, Any]:
+        given: dict[str, Any] = {"max_new_tokens": p.max_new_tokens, "details": True}
+        if p.temperature > 0:
+            given |= {"do_sample": True, "temperature": p.temperature}
+        for name in ("top_k", "repetition_penalty", "frequency_penalty", "seed", "best_of", "top_n_tokens"):
+            if (value := getattr(p, name)) is not None:
+                given[name] = value
+        if p.top_p is not None and p.top_p < 1:  # TGI wants it below 1; 1 is no restriction
+            given["top_p"] = p.top_p
+        if p.stop:
+            given["stop"] = p.stop
+        if p.json_schema is not None and self.structured:
+            given["grammar"] = {"type": "json", "value": p.json_schema}
+        return given
+
+    def _openai(self, p: Parameters) -> dict[str, Any]:
+        given: dict[str, Any] = {"model": self.model, "max_tokens": p.max_new_tokens, "temperature": p.temperature}
+        for name in ("top_p", "frequency_penalty", "seed"):
+            if (value := getattr(p, name)) is not None:
+                given[name] = value
+        if p.stop:
+            given["stop"] = p.stop
+        return given
+
+    def _chat(self, request: Request) -> dict[str, Any]:
+        p = request.parameters
+        given = self._openai(p) | {"messages": request.messages}
+        if self.tgi and p.top_p == 1:
+            del given["top_p"]  # TGI wants it below 1; temperature 0, on the other hand, is its word for greedy here
+        if p.top_n_tokens is not None:
+            given |= {"logprobs": True, "top_logprobs": p.top_n_tokens}
+        if p.json_schema is not None and self.structured:
+            schema = {"name": "reply", "schema": p.json_schema}
+            given["response_format"] = (
+                {"type": "json_object", "value": p.json_schema}
+                if self.tgi
+                else {"type": "json_schema", "json_schema": schema | {"strict": True}}
+            )
+        return given
+
+
+def _from_generate(data: dict[str, Any], headers: Mapping[str, str]) -> Completion:
+    details = data.get("details") or {}
+    top = details.get("top_tokens")
+    prompt_tokens = headers.get("x-prompt-tokens")  # TGI counts the prompt in a header, not in the body
+    return Completion(
+        text=data["generated_text"],
+        finish_reason=details.get("finish_reason"),
+        prompt_tokens=int(prompt_tokens) if prompt_tokens else None,
+        reply_tokens=details.get("generated_tokens"),
+        top_tokens=[[{"text": t["text"], "logprob": t["logprob"]} for t in position] for position in top]
+        if top
+        else None,
+    )
+
+
+def _from_openai(data: dict[str, Any]) -> Completion:
+    choice = data["choices"][0]
+    text = choice["message"]["content"] if "message" in choice else choice["text"]
+    usage = data.get("usage") or {}
+    positions = (choice.get("logprobs") or {}).get("content") if isinstance(choice.get("logprobs"), dict) else None
+    top = None
+    if positions:
+        top = [
+            [{"text": t["token"], "logprob": t["logprob"]} for t in position.get("top_logprobs", ())]
+            for position in positions
+        ]
+    return Completion(
+        text=text or "",
+        finish_reason=choice.get("finish_reason"),
+        prompt_tokens=usage.get("prompt_tokens"),
+        reply_tokens=usage.get("completion_tokens"),
+        top_tokens=top,
+    )

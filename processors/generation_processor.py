@@ -1,0 +1,163 @@
+"""What every processor that asks a model shares: batches of rows in, requests out, replies back to the same rows."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from datasets import Features, List, Value
+
+from tagsmith.processors.endpoint.client import Client, Ticket
+from tagsmith.processors.endpoint.connect import connect
+from tagsmith.processors.endpoint.endpoint import Endpoint
+from tagsmith.processors.endpoint.request import Reply, Request
+
+Row = dict[str, Any]
+OK, REJECTED = "ok", "rejected"
+
+
+@dataclass
+class Batch:
+    """Rows under way: each row's own requests are a slice of the ticket's."""
+
+    rows: list[Row]
+    spans: list[tuple[int, int]]
+    early: dict[int, str]  # row number in the batch → why no request was made for it
+    ticket: Ticket
+
+
+@dataclass(kw_only=True)
+class GenerationProcessor(ABC):
+    """A picklable callable on a batch of columns, for `Dataset.map(batched=True)` and any map-batches engine.
+
+    A subclass has two pure halves, `render` (row → requests) and `collect` (row, replies → columns), and `read`
+    (one reply's text → value): parsing anew never pays anew.
+
+    Output columns, besides the subclass's own:
+        status (``str``): "ok" or "rejected". A row that comes in rejected passes through untouched.
+        reason (``str``): why it was rejected: a code, a colon, the detail; empty when it was not. (Not null: a plain
+            `Dataset.map` fixes each column's type by its first rows, and a first batch of nulls would break the run.)
+        raw_reply (``str``): the text that could not be read, as it came; empty when all could.
+        model (``str``): the model's identity, revision included where the server tells it.
+        prompt_hash (``str``): content hash of the prompt template.
+        attempts (``int``): generations used for the row, repairs included.
+        generation_keys (``list[str]``): their keys in the generation store.
+
+    Args:
+        endpoint: an `Endpoint`, or just its URI.
+    """
+
+    endpoint: Endpoint | str = field(default_factory=Endpoint)
+
+    # Hashed by `datasets` with the rest of the state: the code of an importable class is not, so a change of behaviour
+    # must raise this number in the subclass, or stale rows come back from the cache.
+    version: int = field(default=1, init=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.endpoint, str):
+            self.endpoint = Endpoint(self.endpoint)
+
+    @abstractmethod
+    def render(self, row: Row) -> list[Request] | str:
+        """The row's requests; a text instead is the reason to reject the row without asking."""
+
+    @abstractmethod
+    def read(self, text: str) -> Any:
+        """The value in a reply; raises UnparsedReplyError with a reason that helps the model to mend it."""
+
+    @abstractmethod
+    def collect(self, row: Row, replies: Sequence[Reply]) -> dict[str, Any]:
+        """The row's own output columns. Called with no replies for a row that was rejected before asking."""
+
+    @abstractmethod
+    def own_features(self) -> Features:
+        """Types of the columns that `collect` makes."""
+
+    @property
+    @abstractmethod
+    def prompt_hash(self) -> str:
+        """Content hash of the prompt in use."""
+
+    def features(self, before: Features) -> Features:
+        """Types of a dataset with the features `before` after this processor has run: for `Dataset.map(features=…)`."""
+        text = Value("string")
+        shared = {name: text for name in ("status", "reason", "raw_reply", "model", "prompt_hash")}
+        counted = {"attempts": Value("int64"), "generation_keys": List(text)}
+        return Features({**before, **self.own_features(), **shared, **counted})
+
+    @property
+    def settings(self) -> Endpoint:
+        """The endpoint's settings (`endpoint` may be given as a URI)."""
+        assert isinstance(self.endpoint, Endpoint)
+        return self.endpoint
+
+    @property
+    def client(self) -> Client:
+        """The connection: looked up when used, never part of the state."""
+        return connect(self.settings)
+
+    def fingerprint_state(self) -> dict[str, Any]:
+        """What decides the output: everything but where the server is and how it is called. `map_rows` hashes this."""
+        state = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "endpoint"}
+        return state | {"class": type(self).__qualname__, "model": self.client.server.model}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The address must travel to other processes; the model's identity is added so that another model behind the
+        # same address does not get the first one's cached rows.
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {"_model": self.client.server.model}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state.pop("_model", None)
+        self.__dict__.update(state)
+
+    def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+        """Columns in, new columns out, in the same order of rows."""
+        return self.finish(self.submit(rows_of(batch)))
+
+    def submit(self, rows: list[Row]) -> Batch:
+        """Send what the rows need, without waiting."""
+        requests: list[Request] = []
+        labels: list[str] = []
+        spans: list[tuple[int, int]] = []
+        early: dict[int, str] = {}
+        for number, row in enumerate(rows):
+            start = len(requests)
+            if row.get("status") == REJECTED:
+                early[number] = row.get("reason") or "rejected before"
+            else:
+                rendered = self.render(row)
+                if isinstance(rendered, str):
+                    early[number] = rendered
+                else:
+                    requests += rendered
+                    labels += [str(row.get("id", number))] * len(rendered)
+            spans.append((start, len(requests)))
+        return Batch(rows, spans, early, self.client.submit(requests, self.read, labels))
+
+    def finish(self, batch: Batch) -> dict[str, list[Any]]:
+        """Wait for the replies and make the columns."""
+        replies = batch.ticket.result()
+        model, prompt_hash = self.client.server.model, self.prompt_hash
+        columns: dict[str, list[Any]] = {}
+        for number, (row, (start, end)) in enumerate(zip(batch.rows, batch.spans, strict=True)):
+            mine = replies[start:end]
+            bad = next((reply for reply in mine if reply.status != "ok"), None)
+            reason = batch.early.get(number) or (bad.reason if bad else None)
+            made = self.collect(row, mine) | {
+                "status": REJECTED if reason else OK,
+                "reason": reason or "",
+                "raw_reply": (bad.text if bad else None) or "",
+                "model": model,
+                "prompt_hash": prompt_hash,
+                "attempts": sum(len(reply.keys) for reply in mine),
+                "generation_keys": [key for reply in mine for key in reply.keys],
+            }
+            for name, value in made.items():
+                columns.setdefault(name, []).append(value)
+        return columns
+
+
+def rows_of(batch: Mapping[str, Sequence[Any]]) -> list[Row]:
+    """A batch of columns as a list of rows."""
+    names = list(batch)
+    return [dict(zip(names, values, strict=True)) for values in zip(*(batch[name] for name in names), strict=True)]

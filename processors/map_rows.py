@@ -1,0 +1,77 @@
+"""`Dataset.map` for processors that generate: the same rows and the same cache, with requests running ahead.
+
+`Dataset.map` hands out one batch at a time, so a plain call waits for each batch's slowest reply. Here the batches that
+follow are sent before the first is waited for: the window of requests in flight stays full from end to end.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from datasets import Dataset, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from datasets.fingerprint import Hasher
+from tqdm.auto import tqdm
+
+from tagsmith.processors.generation_processor import Batch, GenerationProcessor, rows_of
+
+BATCH_SIZE = 256
+# Rows sent ahead of the one that is waited for. A reply that takes 50 times as long as the others is overtaken by 50
+# windows of them, so at a concurrency of 256 this keeps even that case full.
+LOOK_AHEAD = 16_384
+
+
+def map_rows(
+    dataset: Dataset, processor: GenerationProcessor, *, description: str, batch_size: int = BATCH_SIZE
+) -> Dataset:
+    """The dataset with the processor's columns added.
+
+    Input and output columns: the processor's. Rows keep their order, whatever order replies come in.
+
+    Args:
+        dataset: rows.
+        processor: what to ask about each row.
+        description: label of the progress bar.
+        batch_size: rows that go back to `Dataset.map` at a time.
+    """
+    with _Ahead(dataset, processor, description, batch_size) as ahead:
+        return dataset.map(
+            ahead.columns_of,
+            batched=True,
+            batch_size=batch_size,
+            with_indices=True,
+            features=processor.features(dataset.features),
+            new_fingerprint=Hasher.hash([dataset._fingerprint, processor.fingerprint_state()]),
+        )
+
+
+class _Ahead:
+    """Feeds the client from the dataset, batches ahead of the one that `Dataset.map` wants."""
+
+    def __init__(self, dataset: Dataset, processor: GenerationProcessor, description: str, batch_size: int) -> None:
+        self._dataset, self._processor, self._batch_size = dataset, processor, batch_size
+        self._sent: deque[Batch] = deque()
+        self._next = 0  # first row that has not been sent
+        self._bar = tqdm(total=len(dataset), desc=description, unit=" rows")
+        self._own_bar = are_progress_bars_disabled()
+
+    def __enter__(self) -> "_Ahead":
+        # One bar, ours: it also counts what the store had and what is being tried again.
+        disable_progress_bars()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if not self._own_bar:
+            enable_progress_bars()
+        self._bar.close()
+
+    def columns_of(self, _: Mapping[str, Sequence[Any]], numbers: Sequence[int]) -> dict[str, list[Any]]:
+        """The new columns of the rows `numbers`, which come in order."""
+        while self._next < len(self._dataset) and self._next < numbers[0] + LOOK_AHEAD:
+            stop = min(self._next + self._batch_size, len(self._dataset))
+            self._sent.append(self._processor.submit(rows_of(self._dataset[self._next : stop])))
+            self._next = stop
+        columns = self._processor.finish(self._sent.popleft())
+        usage = self._processor.client.usage
+        self._bar.update(len(numbers))
+        self._bar.set_postfix(stored=usage.store_hits, retries=usage.retries, unparsed=usage.unparsed, refresh=False)
+        return columns
