@@ -92,9 +92,7 @@ def package_versions() -> dict[str, str]:
     try:
         wanted = [re.split(r"[^\w.-]", line)[0] for line in requires("tagsmith") or () if "extra ==" not in line]
     except PackageNotFoundError as error:
-        raise ReleaseError(
-            "tagsmith is not installed, so its version is unknown; run `pip install -e .`"
-        ) from error
+        raise ReleaseError("tagsmith is not installed, so its version is unknown; run `pip install -e .`") from error
     found = {}
     for name in ["tagsmith", *wanted]:
         try:
@@ -122,9 +120,7 @@ def _check_counts(counts: Mapping[str, Any]) -> None:
     if missing := [name for name in (*COUNTS, "rejected") if name not in counts]:
         raise ReleaseError(f"manifest: counts lack {missing}; give every one, 0 where nothing happened")
     if not isinstance(counts["rejected"], Mapping):
-        raise ReleaseError(
-            f"manifest: counts['rejected'] must map each reason to rows, got {counts['rejected']!r}"
-        )
+        raise ReleaseError(f"manifest: counts['rejected'] must map each reason to rows, got {counts['rejected']!r}")
     numbers = {name: counts[name] for name in COUNTS} | dict(counts["rejected"])
     if wrong := {name: value for name, value in numbers.items() if not isinstance(value, int) or value < 0}:
         raise ReleaseError(f"manifest: counts must be whole numbers from 0, got {wrong}")

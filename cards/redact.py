@@ -22,9 +22,7 @@ _HEADER = re.compile(r"""(authorization["']?\s*[:=]\s*["']?)[^"'\n]+|(\b(?:beare
 _KEY = r"(?P<key>-{0,2}[\w-]*(?:auth|bearer|cookie|credential|key|passw|secret|token)[\w-]*)"
 _ASSIGNMENT = re.compile(_KEY + r"""(?P<sep>["']?\s*[=:]\s*["']?)(?P<value>[^\s&"',;]+)""", re.IGNORECASE)
 _FLAG = re.compile(rf"(?<!\S)(?=-){_KEY}" + r"""(?P<sep>\s+["']?)(?P<value>[^\s"'-][^\s"']*)""", re.IGNORECASE)
-_LOCAL_PATH = re.compile(
-    r"(?P<prefix>(?:--?[\w-]+=)?(?:(?:file|local|replay):(?://)?)?)(?:/|~[/\\]|[A-Za-z]:[/\\]).*"
-)
+_LOCAL_PATH = re.compile(r"(?P<prefix>(?:--?[\w-]+=)?(?:(?:file|local|replay):(?://)?)?)(?:/|~[/\\]|[A-Za-z]:[/\\]).*")
 
 
 def redact(value: Any) -> Any:

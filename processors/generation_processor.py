@@ -81,7 +81,7 @@ class GenerationProcessor(ABC):
     def features(self, before: Features) -> Features:
         """Types of a dataset with the features `before` after this processor has run: for `Dataset.map(features=…)`."""
         text = Value("string")
-        shared = {name: text for name in ("status", "reason", "raw_reply", "model", "prompt_hash")}
+        shared = dict.fromkeys(("status", "reason", "raw_reply", "model", "prompt_hash"), text)
         counted = {"attempts": Value("int64"), "generation_keys": List(text)}
         return Features({**before, **self.own_features(), **shared, **counted})
 

@@ -4,6 +4,7 @@
 follow are sent before the first is waited for: the window of requests in flight stays full from end to end.
 """
 
+import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,9 +16,12 @@ from tqdm.auto import tqdm
 from tagsmith.processors.generation_processor import Batch, GenerationProcessor, rows_of
 
 BATCH_SIZE = 256
-# Rows sent ahead of the one that is waited for. A reply that takes 50 times as long as the others is overtaken by 50
-# windows of them, so at a concurrency of 256 this keeps even that case full.
-LOOK_AHEAD = 16_384
+# Python lets a busy thread keep the interpreter for 5 ms while others wait: long beside a reply's 20 ms. Parsing here
+# must not hold up the thread that sends.
+SWITCH_SEC = 0.0005
+# Rows sent ahead of the one that is waited for, in windows of requests in flight. A reply that takes 50 times as long as
+# the others is overtaken by 50 windows of them: even then there is something to send.
+LOOK_AHEAD_WINDOWS = 64
 
 
 def map_rows(
@@ -49,29 +53,43 @@ class _Ahead:
 
     def __init__(self, dataset: Dataset, processor: GenerationProcessor, description: str, batch_size: int) -> None:
         self._dataset, self._processor, self._batch_size = dataset, processor, batch_size
+        self._look_ahead = max(LOOK_AHEAD_WINDOWS * processor.client.concurrency, 4 * batch_size)
         self._sent: deque[Batch] = deque()
         self._next = 0  # first row that has not been sent
-        self._bar = tqdm(total=len(dataset), desc=description, unit=" rows")
-        self._own_bar = are_progress_bars_disabled()
+        self._bars_were_off = are_progress_bars_disabled()
+        self._bar = tqdm(total=len(dataset), desc=description, unit=" rows", disable=self._bars_were_off)
 
     def __enter__(self) -> "_Ahead":
-        # One bar, ours: it also counts what the store had and what is being tried again.
-        disable_progress_bars()
+        disable_progress_bars()  # one bar, ours: it also counts what the store had and what is tried again
+        self._switch_sec = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_SEC)
         return self
 
     def __exit__(self, *error: object) -> None:
-        if not self._own_bar:
+        sys.setswitchinterval(self._switch_sec)
+        if not self._bars_were_off:
             enable_progress_bars()
         self._bar.close()
 
     def columns_of(self, _: Mapping[str, Sequence[Any]], numbers: Sequence[int]) -> dict[str, list[Any]]:
         """The new columns of the rows `numbers`, which come in order."""
-        while self._next < len(self._dataset) and self._next < numbers[0] + LOOK_AHEAD:
-            stop = min(self._next + self._batch_size, len(self._dataset))
-            self._sent.append(self._processor.submit(rows_of(self._dataset[self._next : stop])))
-            self._next = stop
-        columns = self._processor.finish(self._sent.popleft())
+        if not self._sent:
+            self._send()
+        batch = self._sent.popleft()
+        # Two batches for each one that is taken build up the lead; all the time spent waiting goes into it as well.
+        sent = 0
+        while self._next < min(len(self._dataset), numbers[0] + self._look_ahead):
+            if sent >= 2 and batch.ticket.done:
+                break
+            self._send()
+            sent += 1
+        columns = self._processor.finish(batch)
         usage = self._processor.client.usage
-        self._bar.update(len(numbers))
         self._bar.set_postfix(stored=usage.store_hits, retries=usage.retries, unparsed=usage.unparsed, refresh=False)
+        self._bar.update(len(numbers))
         return columns
+
+    def _send(self) -> None:
+        stop = min(self._next + self._batch_size, len(self._dataset))
+        self._sent.append(self._processor.submit(rows_of(self._dataset[self._next : stop])))
+        self._next = stop

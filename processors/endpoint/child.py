@@ -23,7 +23,7 @@ class ChildServer:
     """A server that runs as long as we do.
 
     The command must print one JSON line on its standard output: `{"url": "http://127.0.0.1:PORT"}` once it
-    answers requests, or `{"error": "what is wrong and what to change"}` when it cannot start. It must exit when its
+    answers requests, or `{"error": "what is wrong, what to change"}` when it cannot start. It must exit when its
     standard input closes (`exit_when_stdin_closes`): the kernel closes our end of that pipe however we end,
     `kill -9` included, so no server is left behind on Linux or macOS. It gets a session of its own, so that Ctrl-C
     reaches us alone and requests in flight can still be answered.
@@ -61,9 +61,7 @@ class ChildServer:
                 start_new_session=True,
             )
         except OSError as error:
-            raise EndpointError(
-                f"cannot run {shlex.join(command)}: {error}; check that it is installed"
-            ) from error
+            raise EndpointError(f"cannot run {shlex.join(command)}: {error}; check that it is installed") from error
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         assert self._process.stderr is not None
@@ -89,7 +87,9 @@ class ChildServer:
         return self._process.pid
 
     def failure(self) -> str | None:
-        """Why the server no longer runs: command, exit status, last lines of stderr. None while it runs."""
+        """Command, exit status and last lines of stderr of a server that has ended. None while it runs, or in a fork."""
+        if os.getpid() != self._owner_pid:
+            return None  # only a parent can ask for a process's status
         status = self._process.poll()
         if status is None:
             return None

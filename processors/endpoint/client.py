@@ -61,6 +61,11 @@ class Ticket:
         self._error = error
         self._done.set()
 
+    @property
+    def done(self) -> bool:
+        """Whether `result` would return (or raise) at once."""
+        return self._done.is_set()
+
     def result(self) -> list[Reply]:
         """The replies.
 
@@ -249,7 +254,7 @@ class Client:
                 reply = Reply("unparsed", completion.text, None, f"unparsed: {error}", keys, completion, not asked)
             else:
                 reply = Reply("ok", completion.text, value, None, keys, completion, not asked)
-            self._writer.put(generation, lambda reply=reply: self._finish(job, reply))  # type: ignore[misc]
+            await self._hand_over(job, generation, reply)
             return
 
     async def _generate(self, request: Request, way: Connection) -> Completion:
@@ -307,12 +312,30 @@ class Client:
     async def _on_disk(self, generation: Generation | None) -> None:
         if generation is not None:
             written = self._loop.create_future()
-
-            def on_disk() -> None:
-                self._loop.call_soon_threadsafe(written.set_result, None)
-
-            self._writer.put(generation, on_disk)
+            self._writer.put(generation, lambda: self._wake(written))
             await written
+
+    async def _hand_over(self, job: _Job, generation: Generation | None, reply: Reply) -> None:
+        """Give the reply to the writer, which finishes the job once it is on disk; normally nobody waits for that.
+
+        On a disk that cannot keep up the worker waits, so that a crash never loses more than about a window of
+        replies besides those still at the server.
+        """
+        if self._writer.waiting < self.concurrency // 2:
+            self._writer.put(generation, lambda: self._finish(job, reply))
+            return
+        written = self._loop.create_future()
+
+        def on_disk() -> None:
+            self._finish(job, reply)
+            self._wake(written)
+
+        self._writer.put(generation, on_disk)
+        await written
+
+    def _wake(self, waiting: "asyncio.Future[None]") -> None:
+        """From the writer's thread: let the coroutine go on."""
+        self._loop.call_soon_threadsafe(lambda: waiting.done() or waiting.set_result(None))
 
     async def _shut_down(self, grace_sec: float) -> int:
         self._stopping = True

@@ -11,8 +11,6 @@ from typing import Any, TypeVar
 from tagsmith.processors.endpoint.child import ChildServer
 from tagsmith.processors.endpoint.client import Client
 from tagsmith.processors.endpoint.endpoint import Endpoint
-from tagsmith.processors.endpoint.local import start_local
-from tagsmith.processors.endpoint.offline.settings import OfflineSettings, identity
 from tagsmith.processors.endpoint.server import HF_ROUTER, Server, discover
 from tagsmith.processors.endpoint.store import GenerationStore
 from tagsmith.processors.endpoint.wire import Dialect
@@ -49,6 +47,8 @@ atexit.register(close_clients)  # what has arrived is written even when a run en
 
 def _server(endpoint: Endpoint) -> tuple[Server, Callable[[], str]]:
     if endpoint.scheme == "offline":
+        from tagsmith.processors.endpoint.offline.settings import OfflineSettings, identity
+
         settings = OfflineSettings.from_query(endpoint.query)
         model, sha = identity(settings)
         server = Server(
@@ -62,6 +62,8 @@ def _server(endpoint: Endpoint) -> tuple[Server, Callable[[], str]]:
         program = [sys.executable, "-m", "tagsmith.processors.endpoint.offline", "--query", endpoint.query]
         return server, lambda: ChildServer(program).url
     if endpoint.scheme == "local":
+        from tagsmith.processors.endpoint.local import start_local
+
         url = start_local(endpoint.target).url
     else:
         url = HF_ROUTER if endpoint.scheme == "hf" else endpoint.target

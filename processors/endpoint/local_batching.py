@@ -62,9 +62,7 @@ class _TokenPicker(LogitsProcessor):  # type: ignore[misc]
         self.random = [random.Random(row.request.seed) for row in rows]
         self.most_top_tokens = max(row.request.top_n_tokens for row in rows)
 
-    def __call__(
-        self, input_ids: torch.Tensor, scores: torch.Tensor
-    ) -> torch.Tensor:  # scores: (rows, vocabulary)
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # scores: (rows, vocabulary)
         logprobs = torch.log_softmax(scores, dim=-1)
         chosen = scores.argmax(dim=-1)
         for i, row in enumerate(self.rows):
@@ -180,7 +178,6 @@ class Batcher:
         self.local = local
         self.max_batch_size = max_batch_size
         self.max_concurrent = max_concurrent
-        self.batches = 0
         self._in_flight = 0
         self._waiting: asyncio.Queue[tuple[GenerationRequest, asyncio.Future[Generation]]] = asyncio.Queue()
 
@@ -192,9 +189,7 @@ class Batcher:
             GenerationError: the model failed on it.
         """
         if self._in_flight >= self.max_concurrent:
-            raise OverloadedError(
-                f"{self._in_flight} requests are in flight, at most {self.max_concurrent} are taken"
-            )
+            raise OverloadedError(f"{self._in_flight} requests are in flight, at most {self.max_concurrent} are taken")
         future: asyncio.Future[Generation] = asyncio.get_running_loop().create_future()
         self._in_flight += 1
         try:
@@ -214,7 +209,6 @@ class Batcher:
             batch = [(request, future) for request, future in batch if not request.cancelled]
             if not batch:
                 continue
-            self.batches += 1
             replies = await asyncio.to_thread(generate, self.local, [request for request, _ in batch])
             for (_, future), reply in zip(batch, replies, strict=True):
                 if future.done():

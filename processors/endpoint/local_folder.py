@@ -52,9 +52,7 @@ def check_model_folder(folder: Path, name: str) -> None:
         )
     weights = list(_weights(folder))
     if not weights:
-        raise _incomplete(
-            name, f"no weights ({' or '.join(WEIGHT_FILES)})", "save them there: `model.save_pretrained`"
-        )
+        raise _incomplete(name, f"no weights ({' or '.join(WEIGHT_FILES)})", "save them there: `model.save_pretrained`")
     for index in folder.glob("*.index.json"):
         shards = set(json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values())
         if missing := sorted(shard for shard in shards if not (folder / shard).exists()):
@@ -94,6 +92,4 @@ def _file_digest(file: Path) -> str:
 
 
 def _incomplete(name: str, found: str, remedy: str) -> EndpointError:
-    return EndpointError(
-        f"{name} cannot be served: it has {found}; expected config, tokenizer and weights; {remedy}"
-    )
+    return EndpointError(f"{name} cannot be served: it has {found}; expected config, tokenizer and weights; {remedy}")

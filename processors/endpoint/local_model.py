@@ -36,9 +36,7 @@ class LocalModel:
     pad_id: int
 
     @classmethod
-    def load(
-        cls, folder: Path, model_id: str, model_sha: str | None, device: str | None, dtype: str
-    ) -> "LocalModel":
+    def load(cls, folder: Path, model_id: str, model_sha: str | None, device: str | None, dtype: str) -> "LocalModel":
         """Read a model folder.
 
         Raises:

@@ -12,6 +12,7 @@ MAX_NEW_TOKENS = 100  # TGI's default
 MAX_CHAT_TOKENS = 1024
 # Accepted and without effect: the caller parses and repairs (`/info` says so), and there is one model only.
 _IGNORED = {"grammar", "response_format", "model", "user"}
+_NEUTRAL = {"n": 1, "best_of": 1, "repetition_penalty": 1, "typical_p": 1}
 _GENERATE = {
     "max_new_tokens",
     "temperature",
@@ -44,30 +45,24 @@ def generate_request(local: LocalModel, body: dict[str, Any]) -> GenerationReque
         parameters = {"do_sample": True}
     if not isinstance(parameters, dict):
         raise InvalidRequestError(f"`parameters` must be an object, got {parameters!r}")
-    if parameters.get("best_of") == 1:
-        parameters = {name: value for name, value in parameters.items() if name != "best_of"}
     _refuse_unsupported(parameters, _GENERATE)
-    if (temperature := parameters.get("temperature")) is not None and temperature == 0:
+    temperature = _number(parameters, "temperature", float, 0, None, 1.0)
+    if temperature == 0:
         raise InvalidRequestError("`temperature` must be above 0; leave it out for greedy decoding")
     # As in TGI, whatever shapes the distribution turns sampling on.
-    samples = parameters.get("do_sample") or any(
-        parameters.get(name) not in (None, neutral)
-        for name, neutral in (("temperature", 1), ("top_p", 1), ("top_k", 0))
-    )
+    shaped = temperature != 1 or parameters.get("top_p") not in (None, 1) or parameters.get("top_k") is not None
     return _request(
         local,
         local.tokenizer(inputs)["input_ids"],
         parameters,
         max_new_tokens=_number(parameters, "max_new_tokens", int, 1, None, MAX_NEW_TOKENS),
-        default_temperature=1.0 if samples else 0.0,
+        temperature=temperature if shaped or parameters.get("do_sample") else 0.0,
         top_n_tokens=_number(parameters, "top_n_tokens", int, 0, local.vocabulary_size, 0),
     )
 
 
 def chat_request(local: LocalModel, body: dict[str, Any]) -> GenerationRequest:
     """From an OpenAI chat body. Without `temperature` it samples at 1; 0 is greedy."""
-    if body.get("n") == 1:
-        body = {name: value for name, value in body.items() if name != "n"}
     _refuse_unsupported(body, _CHAT)
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages or not all(map(_is_message, messages)):
@@ -81,9 +76,7 @@ def chat_request(local: LocalModel, body: dict[str, Any]) -> GenerationRequest:
     try:
         text = local.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     except TemplateError as error:
-        raise InvalidRequestError(
-            f"the chat template refuses these messages: {error}", "template_error"
-        ) from error
+        raise InvalidRequestError(f"the chat template refuses these messages: {error}", "template_error") from error
     # The template writes the special tokens itself.
     input_ids = local.tokenizer(text, add_special_tokens=False)["input_ids"]
     room = max(1, min(MAX_CHAT_TOKENS, local.max_total_tokens - len(input_ids)))
@@ -92,10 +85,8 @@ def chat_request(local: LocalModel, body: dict[str, Any]) -> GenerationRequest:
         input_ids,
         body,
         max_new_tokens=_number(body, "max_tokens", int, 1, None, room),
-        default_temperature=1.0,
-        top_n_tokens=_number(body, "top_logprobs", int, 0, local.vocabulary_size, 0)
-        if body.get("logprobs")
-        else 0,
+        temperature=_number(body, "temperature", float, 0, None, 1.0),
+        top_n_tokens=_number(body, "top_logprobs", int, 0, local.vocabulary_size, 0) if body.get("logprobs") else 0,
     )
 
 
@@ -104,7 +95,7 @@ def _request(
     input_ids: list[int],
     given: dict[str, Any],
     max_new_tokens: int,
-    default_temperature: float,
+    temperature: float,
     top_n_tokens: int,
 ) -> GenerationRequest:
     if not input_ids:
@@ -126,7 +117,7 @@ def _request(
     return GenerationRequest(
         input_ids=input_ids,
         max_new_tokens=max_new_tokens,
-        temperature=_number(given, "temperature", float, 0, None, default_temperature),
+        temperature=temperature,
         top_p=_number(given, "top_p", float, 1e-9, 1, 1.0),
         top_k=_number(given, "top_k", int, 1, None, 0),
         seed=_number(given, "seed", int, 0, None, secrets.randbits(32)),
@@ -136,9 +127,9 @@ def _request(
 
 
 def _refuse_unsupported(given: dict[str, Any], supported: set[str]) -> None:
-    """A parameter that would silently do nothing is an error; one that is off or null asks for nothing."""
+    """A parameter that would silently do nothing is an error; one that is off, null or neutral asks for nothing."""
     for name, value in given.items():
-        if value and name not in supported | _IGNORED:
+        if value and value != _NEUTRAL.get(name) and name not in supported | _IGNORED:
             raise InvalidRequestError(f"`{name}` is not supported by local models; leave it out (got {value!r})")
 
 
@@ -149,16 +140,13 @@ def _number(given: dict[str, Any], name: str, kind: type, low: float, high: floa
     numeric = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
     # Written so that NaN fails too.
     if not numeric or not (value >= low and (high is None or value <= high)):
+        what = "a whole number" if kind is int else "a number"
         span = f"at least {low:g}" + ("" if high is None else f" and at most {high:g}")
-        raise InvalidRequestError(
-            f"`{name}` must be {'a whole number' if kind is int else 'a number'}, {span}; got {value!r}"
-        )
+        raise InvalidRequestError(f"`{name}` must be {what}, {span}; got {value!r}")
     return kind(value)
 
 
 def _is_message(message: object) -> bool:
     return (
-        isinstance(message, dict)
-        and isinstance(message.get("role"), str)
-        and isinstance(message.get("content"), str)
+        isinstance(message, dict) and isinstance(message.get("role"), str) and isinstance(message.get("content"), str)
     )

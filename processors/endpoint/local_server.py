@@ -3,9 +3,9 @@
     python -m tagsmith.processors.endpoint.local_server --model FOLDER [--port 8080]
 
 It prints `{"url": …}` when it is up (or `{"error": …}`) and ends when its standard input closes. Where TGI and
-this server differ: no streaming; one reply a request; parameters that it does not have are refused, except `grammar`
-and `response_format`, which are ignored (`/info`: `"grammar": false`); chat replies end before a stop sequence, as
-OpenAI's do (`/generate` keeps it, as TGI's does); `top_n_tokens` has no limit but the vocabulary.
+this server differ: no streaming; one reply a request; parameters that it does not have are refused, except
+`grammar` and `response_format`, which are ignored (`/info`: `"grammar": false`); chat replies end before a stop
+sequence, as OpenAI's do (`/generate` keeps it, as TGI's does); `top_n_tokens` has no limit but the vocabulary.
 """
 
 import argparse
@@ -108,8 +108,8 @@ class Routes:
         if body.get("logprobs"):
             choice["logprobs"] = {
                 "content": [
-                    {**self._logprob(*token), "top_logprobs": [self._logprob(*likely) for likely in position]}
-                    for *token, position in zip(reply.token_ids, reply.logprobs, reply.top_tokens, strict=True)
+                    {**self._logprob(token, logprob), "top_logprobs": [self._logprob(*likely) for likely in top]}
+                    for token, logprob, top in zip(reply.token_ids, reply.logprobs, reply.top_tokens, strict=True)
                 ]
             }
         prompt_tokens, reply_tokens = len(wanted.input_ids), len(reply.token_ids)
@@ -222,9 +222,7 @@ def main(argv: list[str] | None = None) -> None:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
-        local = LocalModel.load(
-            args.model, args.model_id or args.model.name, args.model_sha, args.device, args.dtype
-        )
+        local = LocalModel.load(args.model, args.model_id or args.model.name, args.model_sha, args.device, args.dtype)
     except Exception as error:
         said = " ".join(str(error).split())
         print(json.dumps({"error": f"cannot load {args.model}: {type(error).__name__}: {said}"}), flush=True)

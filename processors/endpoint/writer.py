@@ -30,6 +30,11 @@ class StoreWriter:
         """Queue one generation; None is written nowhere and only keeps its place in the order of callbacks."""
         self._queue.put((generation, on_disk))
 
+    @property
+    def waiting(self) -> int:
+        """Entries that no transaction has taken up yet."""
+        return self._queue.qsize()
+
     def close(self) -> None:
         """Write what is queued, then end."""
         self._queue.put(None)

@@ -72,7 +72,7 @@ class InsTagTagger(GenerationProcessor):
             self.prompt = PromptTemplate.load(self.prompt or own)
         self.prompt.check("instruction")
         if self.format != "chat" and self.parameters.json_schema is not None:
-            # The distilled model was trained to answer a bare list: a grammar with an object at the root would fight it.
+            # The distilled model was trained to answer a bare list: a grammar with an object as root would fight it.
             given = {f.name: getattr(self.parameters, f.name) for f in fields(Parameters)}
             self.parameters = Parameters(**given | {"json_schema": None})
 

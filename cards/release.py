@@ -1,0 +1,236 @@
+"""A release: one folder that is a Hub dataset repository, written whole or not at all."""
+
+import math
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Dataset, DatasetDict, NamedSplit
+from filelock import FileLock, Timeout
+
+from tagsmith.cards.content_hash import content_hash
+from tagsmith.cards.dataset_card import CardText, render_card
+from tagsmith.cards.errors import ReleaseError
+from tagsmith.cards.examples import example_rows
+from tagsmith.cards.manifest import MANIFEST_NAME, dump_manifest, read_manifest
+from tagsmith.cards.pictures import Picture
+from tagsmith.cards.redact import redact
+
+_ROWS_PER_GROUP = 10_000  # reading one row reads its whole row group, so groups stay small
+_BYTES_PER_GROUP = 50 * 2**20
+_BYTES_PER_FILE = 500 * 2**20  # what the Hub advises, and what datasets does when it pushes
+_NAME = re.compile(r"[A-Za-z0-9]\w*(?:[.-]\w+)*", re.ASCII)
+_SPLIT = re.compile(r"\w+(?:\.\w+)*", re.ASCII)  # datasets allows no dash in a split
+_OURS = {"README.md", MANIFEST_NAME, "data", "pictures"}
+_HARMLESS = {".cache", ".gitattributes", ".DS_Store"}  # left by uploads, downloads and file managers
+
+
+def write_release(
+    folder: str | Path,
+    configs: Mapping[str, Dataset | Mapping[str, Dataset]],
+    *,
+    default: str,
+    manifest: Mapping[str, Any],
+    card: CardText,
+    pictures: Sequence[Picture] = (),
+    replace: bool = True,
+) -> Path:
+    """Write a folder that `load_dataset` opens: card, Parquet files, pictures and manifest.
+
+    The default config lies in `data/`, every other one in a folder of its own name, as `Dataset.push_to_hub` lays
+    them out; files are named `<split>-00000-of-00001.parquet`. Everything is written to a hidden folder beside the
+    target, which takes the target's place at the end: a run that dies leaves the old release as it was.
+
+    A config or split without rows gets its (typed) Parquet file too but is left out of the card's metadata, since
+    `load_dataset` fails on it; `load_config` opens it.
+
+    Args:
+        folder: where the release goes; an earlier release there is replaced.
+        configs: the rows, by config, or by config and split (a lone dataset becomes split `train`).
+        default: the config that `load_dataset(folder)` opens; it must have rows.
+        manifest: from `build_manifest`; `default` and `configs` (rows, content hash, path) are added here.
+        card: the recipe's words.
+        pictures: drawn into `pictures/`, shown in this order.
+        replace: whether an earlier release may be replaced.
+
+    Returns:
+        The folder's absolute path.
+
+    Raises:
+        ReleaseError: see `check_output_folder`; or a config, split or card text does not fit the others.
+    """
+    splits = _checked_splits(configs, default)
+    target = check_output_folder(folder, replace=replace)
+    with _only_writer(target):
+        fresh = _sibling(target, "writing")
+        try:
+            fresh.mkdir()
+            facts = {
+                name: {split: _write_split(rows, fresh, _folder_of(name, default), split) for split, rows in of.items()}
+                for name, of in splits.items()
+            }
+            full = {**redact(manifest), "default": default, "configs": facts}
+            for picture in pictures:
+                path = fresh / "pictures" / f"{picture.name}.png"
+                path.parent.mkdir(exist_ok=True)
+                picture.draw(path)
+            readme = render_card(
+                card,
+                full,
+                load_name=redact(str(folder)),
+                examples=example_rows(max(splits[default].values(), key=len)),
+                pictures=[{"path": f"pictures/{p.name}.png", "caption": p.caption} for p in pictures],
+            )
+            (fresh / "README.md").write_text(readme, encoding="utf-8")
+            (fresh / MANIFEST_NAME).write_text(dump_manifest(full), encoding="utf-8")
+            _to_disk(fresh)
+            check_output_folder(folder, replace=replace)  # hours may have passed since the first check
+            _take_place(fresh, target)
+        except OSError as error:
+            raise ReleaseError(
+                f"release {folder} could not be written: {error}; what was there is unchanged"
+            ) from error
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    return target
+
+
+def check_output_folder(folder: str | Path, *, replace: bool = True) -> Path:
+    """Whether a release may be written there; changes nothing, so call it before any money is spent.
+
+    Returns:
+        The folder's absolute path.
+
+    Raises:
+        ReleaseError: it is a file, a mount point, the file system's root or not writable; or holds something that no
+            release of ours would hold; or holds a release and `replace` is false.
+    """
+    target = Path(folder).expanduser().resolve()
+    if not target.name or os.path.ismount(target):
+        raise ReleaseError(f"output folder {folder} cannot be replaced as a whole; give a folder below it")
+    parent = next(path for path in target.parents if path.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise ReleaseError(f"output folder {folder} cannot be made: {parent} is not a folder that you may write to")
+    if not target.exists():
+        return target
+    if not target.is_dir():
+        raise ReleaseError(f"output folder {folder} is a file; give a new folder")
+    manifest = read_manifest(target)
+    expected = _HARMLESS | (_OURS | set(manifest.get("configs", {})) if manifest else set())
+    if foreign := sorted({path.name for path in target.iterdir()} - expected):
+        what = "a tagsmith release with something else in it" if manifest else "no tagsmith release"
+        shown = ", ".join(foreign[:3]) + (" and more" if len(foreign) > 3 else "")
+        raise ReleaseError(
+            f"output folder {folder} is {what} ({shown}) and will not be replaced; give a new folder or move that away"
+        )
+    if manifest and not replace:
+        raise ReleaseError(f"output folder {folder} already holds a release; give a new folder or allow replacing it")
+    return target
+
+
+def load_config(folder: str | Path, config: str) -> DatasetDict:
+    """Read one config of a release folder into memory, also where it has no rows.
+
+    Raises:
+        ReleaseError: the folder is no release, or has no such config.
+    """
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise ReleaseError(f"{folder} is not a tagsmith release: it has no {MANIFEST_NAME} of ours")
+    if config not in manifest["configs"]:
+        raise ReleaseError(f"{folder} has no config {config!r}; it has {sorted(manifest['configs'])}")
+    tables = {
+        split: pa.concat_tables(pq.ParquetFile(path).read() for path in sorted(Path(folder).glob(facts["path"])))
+        for split, facts in manifest["configs"][config].items()
+    }
+    return DatasetDict({split: Dataset(table, split=NamedSplit(split)) for split, table in tables.items()})
+
+
+def _checked_splits(
+    configs: Mapping[str, Dataset | Mapping[str, Dataset]], default: str
+) -> dict[str, dict[str, Dataset]]:
+    """The rows by config and split, the default config first."""
+    if default not in configs:
+        raise ReleaseError(f"default config {default!r} is not among the configs {sorted(configs)}")
+    if default != "default" and "default" in configs:
+        raise ReleaseError(f"a config named 'default' is what load_dataset opens; make it the default, not {default!r}")
+    splits: dict[str, dict[str, Dataset]] = {}
+    for name in sorted(configs, key=lambda name: name != default):
+        if not _NAME.fullmatch(name) or (name in _OURS and name != default):
+            raise ReleaseError(f"config {name!r} cannot name a folder of a release; use other letters, digits, . _ -")
+        rows = configs[name]
+        splits[name] = {"train": rows} if isinstance(rows, Dataset) else dict(rows)
+        for split, part in splits[name].items():
+            if not _SPLIT.fullmatch(split) or not isinstance(part, Dataset):
+                raise ReleaseError(f"config {name!r}: split {split!r} must be a word and hold a datasets.Dataset")
+    if not any(map(len, splits[default].values())):
+        raise ReleaseError(f"default config {default!r} has no rows, so there is nothing to release")
+    return splits
+
+
+def _write_split(rows: Dataset, root: Path, folder: str, split: str) -> dict[str, Any]:
+    """Write one split's files; what the manifest says of it."""
+    (root / folder).mkdir(exist_ok=True)
+    row_bytes = max(1.0, rows.data.nbytes / max(1, len(rows.data)))
+    files = max(1, math.ceil(len(rows) * row_bytes / _BYTES_PER_FILE))
+    group = int(max(1, min(_ROWS_PER_GROUP, _BYTES_PER_GROUP / row_bytes)))
+    for n in range(files):
+        part = rows.shard(files, n, contiguous=True) if files > 1 else rows
+        part.to_parquet(root / folder / f"{split}-{n:05d}-of-{files:05d}.parquet", batch_size=group)
+    return {"rows": len(rows), "content_hash": content_hash(rows), "path": f"{folder}/{split}-*.parquet"}
+
+
+def _folder_of(config: str, default: str) -> str:
+    return "data" if config == default else config
+
+
+def _sibling(target: Path, role: str) -> Path:
+    return target.with_name(f".{target.name}.{role}")
+
+
+@contextmanager
+def _only_writer(target: Path) -> Iterator[None]:
+    """Keep other writers of the same folder out, and put right what a killed one left beside it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(_sibling(target, "lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ReleaseError(f"another run is writing to {target}; wait for it or give another folder") from error
+    try:
+        replaced = _sibling(target, "replaced")
+        if replaced.exists() and not target.exists():  # killed between the two renames of _take_place
+            replaced.rename(target)
+        for stale in (replaced, _sibling(target, "writing")):
+            shutil.rmtree(stale, ignore_errors=True)
+        yield
+    finally:
+        lock.release()
+
+
+def _take_place(fresh: Path, target: Path) -> None:
+    """Swap the finished folder in; the old release is deleted only once the new one stands."""
+    replaced = _sibling(target, "replaced")
+    if target.exists():
+        target.rename(replaced)
+    try:
+        fresh.rename(target)
+    except BaseException:
+        if replaced.exists():
+            replaced.rename(target)
+        raise
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _to_disk(folder: Path) -> None:
+    """Have the file system store everything: after a power cut a renamed folder must not hold empty files."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("r+b") as file:
+                os.fsync(file.fileno())

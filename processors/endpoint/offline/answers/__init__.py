@@ -1,0 +1,1 @@
+"""Answers by rules, one file a family of prompts."""
