@@ -37,7 +37,9 @@ def make_app(latency_sec: float, slow_share: float, slow_factor: float, log: str
     lines = open(log, "a", buffering=1) if log else None  # noqa: SIM115 - lives as long as the server
 
     async def info(_: web.Request) -> web.Response:
-        return web.json_response({"model_id": "benchmark/fixed-reply", "model_sha": "1", "max_concurrent_requests": 512})
+        return web.json_response(
+            {"model_id": "benchmark/fixed-reply", "model_sha": "1", "max_concurrent_requests": 512}
+        )
 
     async def chat(request: web.Request) -> web.Response:
         digest = blake2b(await request.read(), digest_size=8)

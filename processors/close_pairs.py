@@ -45,10 +45,10 @@ def close_pairs(vectors: NDArray[np.floating], eps: float) -> Iterator[Pairs]:
         row = int(np.flatnonzero(~np.isfinite(lengths))[0])
         raise InputError(f"vector {row} holds NaN or infinity; expected finite embeddings: check the embedding model")
     lengths[lengths == 0] = 1
-    search = _Search(vectors, lengths, eps)
     # One BLAS thread for each of ours: OpenBLAS gains nothing from a second thread on products this narrow, and the
     # scan of the products would be left to one core.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(_cores()) as pool:
+        search = _Search(vectors, lengths, eps)
         under_way: deque[Future[Pairs]] = deque()
         for tile in search.tiles():
             under_way.append(pool.submit(search.pairs, *tile))
@@ -128,16 +128,16 @@ def _sketch(unit: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
     sample = unit[random.choice(n, min(n, 8_192), replace=False)].astype(np.float64)
     _, axes = np.linalg.eigh(sample.T @ sample)
     axes = axes[:, ::-1]
-    # Which k? Multiplying costs k + 1 a pair, scanning about 6, and following up a pair that passes about 30 · dim (its
-    # vectors are fetched from memory). How many pairs pass is seen on a sample.
+    # Which k? Each pair costs k + 1 products, and one that passes about 128 · dim (its vectors are fetched from
+    # memory). How many pass is seen on a sample. The values make k + 1 a multiple of 8, which suits BLAS.
     some, others = sample[:256] @ axes, sample[256:4352] @ axes
-    costs = {dim: float(dim + 6)}
-    for k in (k for k in (7, 11, 15, 23, 31, 47, 63, 95, 127, 191, 255, 383, 511) if k < dim):
-        if k + 7 > min(costs.values()):
+    costs = {dim: float(dim)}
+    for k in (k for k in (7, 15, 23, 31, 47, 63, 95, 127, 191, 255, 383, 511) if k < dim):
+        if k > min(costs.values()):
             break
         rest = np.outer(_length(some[:, k:]), _length(others[:, k:]))
         passing = np.mean(some[:, :k] @ others[:, :k].T + rest >= threshold)
-        costs[k] = k + 1 + 6 + 30 * dim * float(passing)
+        costs[k] = k + 1 + 128 * dim * float(passing)
     k = min(costs, key=costs.__getitem__)
     if k == dim:
         return unit

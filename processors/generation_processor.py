@@ -5,15 +5,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from datasets import Features, List, Value
+from datasets import Dataset, Features, List, Value
 
 from tagsmith.processors.endpoint.client import Client, Ticket
 from tagsmith.processors.endpoint.connect import connect
 from tagsmith.processors.endpoint.endpoint import Endpoint
-from tagsmith.processors.endpoint.request import Reply, Request
+from tagsmith.processors.endpoint.limits import excess, suspects
+from tagsmith.processors.endpoint.request import Parameters, Reply, Request
+from tagsmith.processors.errors import InputError
+from tagsmith.processors.prompt_template import PromptTemplate
 
 Row = dict[str, Any]
 OK, REJECTED = "ok", "rejected"
+_TOO_LONG = "shorten such rows, serve the model with a longer context, or pass --reject_refused to reject them"
 
 
 @dataclass
@@ -45,9 +49,11 @@ class GenerationProcessor(ABC):
 
     Args:
         endpoint: an `Endpoint`, or just its URI.
+        parameters: how to generate.
     """
 
     endpoint: Endpoint | str = field(default_factory=Endpoint)
+    parameters: Parameters = field(default_factory=Parameters)
 
     # Hashed by `datasets` with the rest of the state: the code of an importable class is not, so a change of behaviour
     # must raise this number in the subclass, or stale rows come back from the cache.
@@ -75,8 +81,13 @@ class GenerationProcessor(ABC):
 
     @property
     @abstractmethod
+    def templates(self) -> tuple[PromptTemplate, ...]:
+        """The prompts in use: the main one first."""
+
+    @property
     def prompt_hash(self) -> str:
-        """Content hash of the prompt in use."""
+        """Content hashes of the prompts in use."""
+        return "+".join(template.sha for template in self.templates)
 
     def features(self, before: Features) -> Features:
         """Types of a dataset with the features `before` after this processor has run: for `Dataset.map(features=…)`."""
@@ -114,6 +125,30 @@ class GenerationProcessor(ABC):
         """Columns in, new columns out, in the same order of rows."""
         return self.finish(self.submit(rows_of(batch)))
 
+    def check_lengths(self, dataset: Dataset) -> None:
+        """Raise for the first row whose prompt the server cannot take, before anything is sent.
+
+        Does nothing with `reject_refused`: such rows are rejected as they come.
+
+        Raises:
+            InputError: names row, length and limit, and how many rows are over it.
+        """
+        if self.settings.reject_refused:
+            return
+        long: list[tuple[str, str]] = []
+        overhead = max(len(template.text.encode()) for template in self.templates)
+        for number in suspects(self.client, dataset, overhead, self.parameters.max_new_tokens):
+            row = dataset[number]
+            rendered = [] if row.get("status") == REJECTED else self.render(row)
+            if not isinstance(rendered, str) and (problem := self._too_long(rendered)):
+                long.append((str(row.get("id", number)), problem))
+        if long:
+            more = f" (and {len(long) - 1:,} more rows)" if len(long) > 1 else ""
+            raise InputError(f"row {long[0][0]}: {long[0][1]}{more}; {_TOO_LONG}")
+
+    def _too_long(self, requests: Sequence[Request]) -> str | None:
+        return next((problem for request in requests if (problem := excess(self.client, request))), None)
+
     def submit(self, rows: list[Row]) -> Batch:
         """Send what the rows need, without waiting."""
         requests: list[Request] = []
@@ -126,6 +161,10 @@ class GenerationProcessor(ABC):
                 early[number] = row.get("reason") or "rejected before"
             else:
                 rendered = self.render(row)
+                if not isinstance(rendered, str) and (problem := self._too_long(rendered)):
+                    if not self.settings.reject_refused:
+                        raise InputError(f"row {row.get('id', number)}: {problem}; {_TOO_LONG}")
+                    rendered = f"too_long: {problem}"
                 if isinstance(rendered, str):
                     early[number] = rendered
                 else:

@@ -36,7 +36,12 @@ def map_rows(
         processor: what to ask about each row.
         description: label of the progress bar.
         batch_size: rows that go back to `Dataset.map` at a time.
+
+    Raises:
+        InputError: a prompt is over the server's limits; raised before anything is sent.
+        EndpointError, StoreError, BudgetReachedError: what ended the run; what came in until then is stored.
     """
+    processor.check_lengths(dataset)
     with _Ahead(dataset, processor, description, batch_size) as ahead:
         return dataset.map(
             ahead.columns_of,

@@ -69,7 +69,7 @@ def test_repeated_tags_count_once_and_tags_are_numbered_as_they_occur():
     ids=str,
 )
 def test_all_arrow_list_and_string_types_read_the_same(kind):
-    tags = [["x", "y", "x"], [], ["ü", "y"], ["z"]]
+    tags = [["x", "y", "x"], [], ["y", "ü"], ["z"]]
     expected = as_lists(read_tag_sets(tags))
     array = pa.array(tags, kind)
     assert as_lists(read_tag_sets(array)) == expected
@@ -206,6 +206,15 @@ def test_same_picks_as_the_oracle_on_a_skewed_pool(oracle, n):
     tags = [[str(tag) for tag in generator.zipf(1.3, 1 + generator.poisson(4)) if tag < 500] for _ in range(4_000)]
     rows, _ = ComplexityFirstSelector(n).select(tags)
     assert rows.tolist() == oracle.select(tags, n)
+
+
+@pytest.mark.parametrize("run", range(1, 100))
+def test_a_tag_s_next_row_is_found_behind_any_run_of_taken_ones(run):
+    # The first pass takes `run` rows for their own tags, all of which hold the common tag too.
+    tags = [["common", f"own {row}"] for row in range(run)] + [["common"]] * 2
+    rows, passes = ComplexityFirstSelector(run + 2).select(tags)
+    assert rows.tolist() == list(range(run + 2))
+    assert passes.tolist() == [1] * run + [2, 3]
 
 
 def test_rows_with_very_many_tags_come_first():

@@ -54,6 +54,17 @@ CHAT_TEMPLATE = (
 SENTENCES = ["Name the tags of this question.", "Write a poem on the sea, in four lines.", "What is 12 times 12?"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """More threads only wait for each other on a model this small, above all when the machine is busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")  # for the servers that are started
+        yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder as `save_pretrained` writes it."""
@@ -254,11 +265,11 @@ def test_a_seed_reproduces_and_another_seed_does_not(server):
 
 
 def test_no_parameters_sample_and_empty_ones_are_greedy(server):
-    def text(body: dict[str, Any]) -> str:
+    def text(**body: Any) -> str:
         return post(server, "/generate", {"inputs": "Name the", **body}).json()["generated_text"]
 
-    assert text({"parameters": {}}) == text({"parameters": {}})
-    assert text({}) != text({})
+    assert text(parameters={}) == complete(server, "Name the", max_new_tokens=100)["generated_text"]
+    assert text() != text()
 
 
 def test_stop_sequences(server):
@@ -296,15 +307,17 @@ def test_end_token_ends_a_reply_and_not_its_neighbours(local: LocalModel):
 # Sampling
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    scores=st.lists(st.floats(-8, 8, width=32), min_size=2, max_size=12, unique=True),
-    temperature=st.sampled_from([0.5, 1.0, 2.0]),
-    top_k=st.sampled_from([0, 1, 3]),
-    top_p=st.sampled_from([0.1, 0.6, 0.95, 1.0]),
-    likely=st.sampled_from([1, 3, 1024]),
+@pytest.mark.parametrize(
+    ("top_k", "top_p", "likely_tokens"),
+    [(0, 1, 1024), (3, 1, 1024), (0, 0.6, 1024), (0, 0.95, 1), (0, 0.95, 3), (3, 0.6, 1024), (1, 0.1, 1)],
 )
-def test_sampling_has_the_distribution_of_transformers_warpers(scores, temperature, top_k, top_p, likely):
+@settings(max_examples=8, deadline=None)
+@given(
+    # Quarters: two that are nearly equal may be ranked either way.
+    scores=st.lists(st.integers(-12, 12).map(lambda n: n / 4), min_size=5, max_size=12, unique=True),
+    temperature=st.sampled_from([0.7, 1.0, 2.0]),
+)
+def test_sampling_has_the_distribution_of_transformers_warpers(top_k, top_p, likely_tokens, scores, temperature):
     logits = torch.tensor([scores])
     expected = TemperatureLogitsWarper(temperature)(None, logits.clone())
     if top_k:
@@ -312,9 +325,9 @@ def test_sampling_has_the_distribution_of_transformers_warpers(scores, temperatu
     if top_p < 1:
         expected = TopPLogitsWarper(top_p)(None, expected)
     request = wanted(temperature=temperature, top_k=top_k, top_p=top_p)
-    draws = 200
+    draws = 100
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local_batching, "_LIKELY_TOKENS", likely)
+        patch.setattr(local_batching, "_LIKELY_TOKENS", likely_tokens)
         tokens = [int(sample_token(logits[0], request, (i + 0.5) / draws)) for i in range(draws)]
     counts = torch.bincount(torch.tensor(tokens), minlength=len(scores)) / draws
     assert counts.tolist() == pytest.approx(torch.softmax(expected[0], dim=-1).tolist(), abs=2 / draws)

@@ -87,7 +87,7 @@ class ChildServer:
         return self._process.pid
 
     def failure(self) -> str | None:
-        """Command, exit status and last lines of stderr of a server that has ended. None while it runs, or in a fork."""
+        """Command, exit status, last lines of stderr of a server that has ended. None while it runs, or in a fork."""
         if os.getpid() != self._owner_pid:
             return None  # only a parent can ask for a process's status
         status = self._process.poll()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import uvloop
 
 from tagsmith.processors.endpoint.endpoint import Endpoint
@@ -154,9 +155,7 @@ class Client:
         # job was still pending above. None falls in between.
         stored = self.store.get_many([job.key for job in new])
         missing = [job for job in new if not self._answered_from_store(job, stored.get(job.key))]
-        if missing:
-            if self._url is None:
-                self._url = self._locate()
+        if missing and self.url:
             self._loop.call_soon_threadsafe(self._enqueue, missing)
         return ticket
 
@@ -168,6 +167,31 @@ class Client:
     def key_of(self, request: Request) -> bytes:
         """The store key of a request."""
         return self._key(request, request.content)
+
+    def count_tokens(self, request: Request) -> int | None:
+        """Tokens of what a request says, by the server's own tokenizer (TGI's `/tokenize`); None where it has none."""
+        if not self._dialect.tgi:
+            return None
+        texts = [request.prompt or ""] if request.messages is None else [m["content"] for m in request.messages]
+        body = orjson.dumps({"inputs": "\n".join(texts)})
+
+        async def ask() -> int | None:
+            way = connection(self.url, token_for(self.url))
+            try:
+                status, _, answer = await way.post("/tokenize", body, self.endpoint.timeout_sec)
+            finally:
+                await way.close()
+            tokens = orjson.loads(answer) if status == 200 else None
+            return len(tokens) if isinstance(tokens, list) else None
+
+        return asyncio.run_coroutine_threadsafe(ask(), self._loop).result()
+
+    @property
+    def url(self) -> str:
+        """Where the server answers; starts one that is ours to start."""
+        if self._url is None:
+            self._url = self._locate()
+        return self._url
 
     def close(self, grace_sec: float = 0.0) -> int:
         """Stop: start no request any more, wait up to `grace_sec` for those in flight, write all, let go of sockets.
@@ -194,8 +218,7 @@ class Client:
             self._workers.append(self._loop.create_task(self._work()))
 
     async def _work(self) -> None:
-        url = self._url or ""
-        way = connection(url, token_for(url))
+        way = connection(self.url, token_for(self.url))
         try:
             while not self._stopping:
                 if not self._queue:
@@ -264,7 +287,7 @@ class Client:
             status, headers, answer = await way.post(route, body, timeout)
             if status == 200:
                 return self._dialect.decode(route, answer, headers)
-            raise failure_of((self._url or "") + route, status, headers, answer)
+            raise failure_of(self.url + route, status, headers, answer)
 
         def on_retry() -> None:
             self.usage.retries += 1
@@ -302,7 +325,7 @@ class Client:
             self._in_a_row += 1
             if self._in_a_row >= _DEAD_AFTER:
                 raise EndpointError(
-                    f"{self._url} has not answered {_DEAD_AFTER} requests in a row ({error}); all replies so far"
+                    f"{self.url} has not answered {_DEAD_AFTER} requests in a row ({error}); all replies so far"
                     " are stored: see to the server and run the same command again"
                 ) from error
         self.usage.failed += 1

@@ -38,7 +38,7 @@ class ComplexityFirstSelector:
     Differs from the paper: ties keep dataset order (the paper does not say). Rows without tags are never picked:
     Alg. 1 as printed would not end when only such rows are left.
 
-    Measured: 306,044 rows, 6,398 tags, 4.48 tags a row, two cores: 6,000 rows in 0.08 s, 100,000 in 0.11 s,
+    Measured: 306,044 rows, 6,398 tags, 4.48 tags a row, two cores: 6,000 rows in 0.11 s, 100,000 in 0.14 s,
     reading the strings included (`benchmarks/select_complexity_first.py`).
 
     Example:

@@ -63,7 +63,7 @@ def read_tag_sets(tags: Any, column: str = "tags") -> TagSets:
         InputError: there is no such column, it does not hold lists of strings, or a list or a tag in it is null or
             not text; names column and row (counted from 0).
 
-    Measured: 306,044 rows with 1.37 million tags take 0.05 s from Arrow, 0.2 s more where the dataset is shuffled.
+    Measured: 306,044 rows with 1.37 million tags take 0.06 s from Arrow, 0.2 s from a shuffled dataset.
     """
     if isinstance(tags, TagSets):
         return tags

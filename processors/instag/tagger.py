@@ -77,22 +77,18 @@ class InsTagTagger(GenerationProcessor):
             self.parameters = Parameters(**given | {"json_schema": None})
 
     @property
-    def template(self) -> PromptTemplate:
+    def templates(self) -> tuple[PromptTemplate, ...]:
         """The prompt in use."""
         assert isinstance(self.prompt, PromptTemplate)
-        return self.prompt
-
-    @property
-    def prompt_hash(self) -> str:
-        """Content hash of the prompt in use."""
-        return self.template.sha
+        return (self.prompt,)
 
     def render(self, row: Row) -> list[Request] | str:
         """One request a user turn; blank turns ask nothing."""
         turns = [turn for turn in user_turns(row) if turn.strip()]
         if not turns:
             return "empty_instruction: no user turn has any text"
-        prompts = [self.template.render(instruction=turn) for turn in turns]
+        (template,) = self.templates
+        prompts = [template.render(instruction=turn) for turn in turns]
         if self.format == "chat":
             return [Request(self.parameters, messages=({"role": "user", "content": text},)) for text in prompts]
         return [Request(self.parameters, prompt=text) for text in prompts]

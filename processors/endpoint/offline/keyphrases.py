@@ -8,47 +8,46 @@ _MAX_CHARACTERS = 2_000
 _MAX_WORDS = 3
 
 # Function words, and the words by which requests ask: neither says what a request is about.
-STOP_WORDS = frozenset(
-    """
-a about above across after again against all almost along already also although always am among an and another any
-anyone anything are aren't around as at away back be became because become been before behind being below best better
-between both but by can can't cannot come could couldn't did didn't different do does doesn't doing don't done down
-during each either else enough etc even ever every everyone everything few first following for found from further get
-gets getting give given gives go goes going good got had has hasn't have haven't having he her here hers herself him
-himself his how however i i'd i'll i'm i've if in instead into is isn't it it's its itself just keep kind know known
-last least less let let's like likely made main make makes making many may maybe me might mine more most much must my
-myself need needs never new next no non none nor not nothing now of off often ok on once one ones only or other others
-our ours out over own part per perhaps please possible put quite rather really s same say see seem seems several shall
-she should since so some someone something somewhat soon still such sure take taken tell than thank thanks that that's
-the their them themselves then there there's these they they're thing things think this those though three through
-thus to together too toward towards try two type types under until up upon us use used useful uses using usually
-various very via want wants was wasn't way ways we well were weren't what what's whatever when where whether which
-while who whole whom whose why will with within without won't would wouldn't yes yet you you're your yours yourself
-able accurate accurately add answer appropriate arrange article assign based brief briefly build calculate change
-choose classify come compare complete compose concise consider construct contain contains context contrast convert
-correct correctly create creating creative describe describing description design detail detailed details determine
-develop difference differences discuss draft edit end ensure equal evaluate example examples exactly explain
-explaining explanation express fill find fix form format generate generated get help highlight identify imagine
-important include includes including information input instruction instructions interpret item items line lines list
-look match meaning mention name need number offer order outline output paragraph passage phrase point points predict
-produce propose provide provided question questions rank read reason reasons recommend related remove rephrase replace
-request respond response rewrite second select sentence sentences short show simple single solve sort specific start
-state statement step steps suggest suggestion suggestions sum summarize summary task text time topic transform
-translate turn understand word words work write writing wrote year years day days people person user hi hello
-according allow allows answering asked avoid become becomes began begin believe bring bringing called calling came cause
-causes causing combine compile complete conduct consist convey cover customize deal dealing decrease define demonstrate
-discover discussing display emphasize enable encourage engage enhance entitle estimate explore explores explored
-exploring feel feels felt gain gave handle happen happens helping helps improve improved improves improving increase
-increased increases increasing indicate introduce involve involves keep keeps lead leads leading leave left lived living
-looking lose maintain manage mean means meant meet mentioned modify occur offers pick play plays predict prepare present
-prevent promote protect protecting provides providing put ran reach received receive reduce reduced reduces reducing
-relate replace represent requires require required run running said saw saying says seems sent serve setting share
-showing shows sound sounds spend spent stand stay stop submit support tells think thinking took treat trying understanding
-visit walked wanted went won worked working works wrote appropriate character characteristics common concept good great
-following big certain current different effective five four full high large long main major new old popular possible
-primary right several short similar simple six small specific suitable ten three underlined unique
-""".split()
-)
+_STOP_TEXT = """
+a able about above according accurate accurately across add after again against all allow allows almost along
+already also although always am among an and another answer answering any anyone anything appropriate are aren't
+around arrange article as asked assign at avoid away back based be became because become becomes been before began
+begin behind being believe below best better between big both brief briefly bring bringing build but by calculate
+called calling came can can't cannot cause causes causing certain change character characteristics choose classify
+combine come common compare compile complete compose concept concise conduct consider consist construct contain
+contains context contrast convert convey correct correctly could couldn't cover create creating creative current
+customize day days deal dealing decrease define demonstrate describe describing description design detail detailed
+details determine develop did didn't difference differences different discover discuss discussing display do does
+doesn't doing don't done down draft during each edit effective either else emphasize enable encourage end engage
+enhance enough ensure entitle equal estimate etc evaluate even ever every everyone everything exactly example
+examples explain explaining explanation explore explored explores exploring express feel feels felt few fill find
+first five fix following for form format found four from full further gain gave generate generated get gets getting
+give given gives go goes going good got great had handle happen happens has hasn't have haven't having he hello
+help helping helps her here hers herself hi high highlight him himself his how however i i'd i'll i'm i've identify
+if imagine important improve improved improves improving in include includes including increase increased increases
+increasing indicate information input instead instruction instructions interpret into introduce involve involves is
+isn't it it's item items its itself just keep keeps kind know known large last lead leading leads least leave left
+less let let's like likely line lines list lived living long look looking lose made main maintain major make makes
+making manage many match may maybe me mean meaning means meant meet mention mentioned might mine modify more most
+much must my myself name need needs never new next no non none nor not nothing now number occur of off offer offers
+often ok old on once one ones only or order other others our ours out outline output over own paragraph part
+passage people per perhaps person phrase pick play plays please point points popular possible predict prepare
+present prevent primary produce promote propose protect protecting provide provided provides providing put question
+questions quite ran rank rather reach read really reason reasons receive received recommend reduce reduced reduces
+reducing relate related remove rephrase replace represent request require required requires respond response
+rewrite right run running s said same saw say saying says second see seem seems select sent sentence sentences
+serve setting several shall share she short should show showing shows similar simple since single six small so
+solve some someone something somewhat soon sort sound sounds specific spend spent stand start state statement stay
+step steps still stop submit such suggest suggestion suggestions suitable sum summarize summary support sure take
+taken task tell tells ten text than thank thanks that that's the their them themselves then there there's these
+they they're thing things think thinking this those though three through thus time to together too took topic
+toward towards transform translate treat try trying turn two type types under underlined understand understanding
+unique until up upon us use used useful user uses using usually various very via visit walked want wanted wants was
+wasn't way ways we well went were weren't what what's whatever when where whether which while who whole whom whose
+why will with within without won won't word words work worked working works would wouldn't write writing wrote year
+years yes yet you you're your yours yourself
+"""
+STOP_WORDS = frozenset(_STOP_TEXT.split())
 
 
 def keyphrases(text: str, limit: int, min_words: int = 1) -> list[str]:

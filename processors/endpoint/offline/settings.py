@@ -47,7 +47,8 @@ class OfflineSettings:
         _require(1.0 <= self.slow_factor < 1e6, "slow_factor", self.slow_factor, "a factor of 1 or more")
         _require(self.seed >= 0, "seed", self.seed, "0 or more")
         _require(self.max_input_tokens >= 1, "max_input_tokens", self.max_input_tokens, "1 or more")
-        _require(self.max_concurrent_requests >= 1, "max_concurrent_requests", self.max_concurrent_requests, "1 or more")
+        concurrent = self.max_concurrent_requests
+        _require(concurrent >= 1, "max_concurrent_requests", concurrent, "1 or more")
         _require(
             self.max_total_tokens > self.max_input_tokens,
             "max_total_tokens",
@@ -58,7 +59,9 @@ class OfflineSettings:
     @classmethod
     def from_query(cls, query: str) -> "OfflineSettings":
         """Read the part of the URI after `offline:?`; an empty one gives the defaults."""
-        kinds = {field.name: type(field.default) for field in fields(cls)}
+        kinds: dict[str, type[float] | type[int]] = {
+            field.name: int if isinstance(field.default, int) else float for field in fields(cls)
+        }
         given: dict[str, float | int] = {}
         for name, text in parse_qsl(query.removeprefix("?"), keep_blank_values=True):
             if name not in kinds:
@@ -101,7 +104,10 @@ def _sources(folder: Traversable) -> list[Traversable]:
     return found
 
 
-_RULE_FILES = frozenset({"draw.py", "faults.py", "generation.py", "grammar.py", "keyphrases.py", "regex_sample.py", "tokens.py"})
+# What a reply's text depends on, beside the answers. Tokens matter where a reply is cut at its limit.
+_RULE_FILES = frozenset(
+    ["draw.py", "faults.py", "generation.py", "grammar.py", "keyphrases.py", "regex_sample.py", "tokens.py"]
+)
 
 
 def _require(holds: bool, name: str, got: float | int, expected: str) -> None:

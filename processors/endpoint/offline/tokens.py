@@ -30,16 +30,15 @@ class Token:
 
 
 def tokenize(text: str) -> list[str]:
+    """The pieces of a text; joined they are the text."""
     return _PIECE.findall(text)
-
-
-def count_tokens(text: str) -> int:
-    return len(_PIECE.findall(text))
 
 
 def token_id(text: str) -> int:
     """A stable id, the same in every process. The first 100 are left to special tokens."""
-    return 100 + int.from_bytes(blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big") % (_VOCABULARY - 100)
+    return 100 + int.from_bytes(blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big") % (
+        _VOCABULARY - 100
+    )
 
 
 def token(text: str, position: int) -> Token:

@@ -16,8 +16,10 @@ from typing import Any
 import yaml
 
 _WORD = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)?[+#]*|```|[=+*/%$€£]")
-_NUMBERS = frozenset("two three four five six seven eight nine ten eleven twelve fifteen twenty thirty hundred".split())
-_FUNCTION_WORDS = frozenset("# a an and as at be by do for from how i in is it of on or that the this to what with you".split())
+_NUMBER_WORDS = "two three four five six seven eight nine ten eleven twelve fifteen twenty thirty hundred"
+_NUMBERS = frozenset(_NUMBER_WORDS.split())
+_COMMON = "# a an and as at be by do for from how i in is it of on or that the this to what with you"
+_FUNCTION_WORDS = frozenset(_COMMON.split())
 _GAP = 6
 _START = 3
 _MAX_WORDS = 400
@@ -51,6 +53,7 @@ def stem(word: str) -> str:
 
 
 def words_of(text: str) -> list[str]:
+    """Words, numbers and the symbols that say something, in lower case."""
     return _WORD.findall(text.lower().replace("’", "'"))
 
 
@@ -178,6 +181,7 @@ def table(name: str) -> Table:
 
 
 def read_yaml(name: str) -> dict[str, Any]:
+    """One of the tables beside this file."""
     text = (files("tagsmith.processors") / "endpoint" / "offline" / "answers" / f"{name}.yaml").read_text("utf-8")
     # The C loader reads the tables ten times as fast; it is absent from a few builds of PyYAML.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

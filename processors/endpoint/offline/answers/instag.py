@@ -20,7 +20,6 @@ _LONG = 40
 _OTHER_FORM = 0.30
 _TITLE_CASE, _SNAKE_CASE, _HYPHENS, _PLURAL = 0.10, 0.05, 0.03, 0.05
 
-_LANGUAGES = frozenset(LANGUAGE_NAMES)
 _CODE = re.compile(r"```|\bdef \w+\(|\bfunction \w*\(|#include\b|</\w+>|\bpublic (?:static|class)\b|\);\n")
 
 _TASK_SENTENCES = (
@@ -90,7 +89,7 @@ def concepts_of(instruction: str, reading: Reading, foreign: str | None) -> list
     ):
         for hit in hits:
             _add(found, hit.concept, reading.quote(hit.start, hit.end), sentences)
-    for name in _LANGUAGES.intersection(reading.positions):
+    for name in LANGUAGE_NAMES.intersection(reading.positions):
         if name != "english":
             _add(found, _language(name), name, _DOMAIN_SENTENCES)
     if _CODE.search(instruction):

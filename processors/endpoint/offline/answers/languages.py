@@ -34,18 +34,17 @@ _WHOLE_SCRIPT = {
     "persian": _SCRIPTS["arabic"],
 }
 _LATIN_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
-_ENGLISH = frozenset(
-    "the a an of to and in is for with that on are what how this you your my i be it as from or by write give".split()
-)
+_ENGLISH = "the a an of to and in is for with that on are what how this you your my i be it as from or by write give"
 # A request is foreign when this share of its words, and at least two different ones, are that language's.
 _MIN_SHARE = 0.15
 # Below this share of letters of another script, the text only quotes it.
 _MIN_SCRIPT = 0.3
-LANGUAGE_NAMES = (
+_NAMES = (
     "english german french spanish portuguese italian dutch polish swedish turkish vietnamese indonesian russian"
     " ukrainian chinese japanese korean arabic persian urdu hebrew hindi bengali tamil thai greek latin mandarin"
     " danish norwegian finnish swahili"
-).split()
+)
+LANGUAGE_NAMES = frozenset(_NAMES.split())
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,10 @@ class Language:
 
 @cache
 def languages() -> dict[str, Language]:
+    """The languages that requests are recognised in, by name."""
     return {
-        name: Language(frozenset(map(str, entry["words"])), entry["cues"]) for name, entry in read_yaml("languages").items()
+        name: Language(frozenset(map(str, entry["words"])), entry["cues"])
+        for name, entry in read_yaml("languages").items()
     }
 
 
@@ -88,7 +89,7 @@ def foreign_language(text: str) -> str | None:
 @cache
 def _languages_of() -> dict[str, list[str]]:
     """Function word → the languages that have it."""
-    found: dict[str, list[str]] = {word: ["english"] for word in _ENGLISH}
+    found: dict[str, list[str]] = {word: ["english"] for word in _ENGLISH.split()}
     for name, language in languages().items():
         for word in language.words:
             found.setdefault(word, []).append(name)

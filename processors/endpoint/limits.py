@@ -1,0 +1,75 @@
+"""Prompts against the server's limits, before anything is sent: exact where it matters, nearly free where it does not.
+
+A token is at least one byte of text, so a prompt of fewer bytes than the limit has tokens fits for certain. Only the
+others are counted, by the server's own tokenizer.
+"""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset
+
+from tagsmith.processors.endpoint.client import Client
+from tagsmith.processors.endpoint.request import Request
+
+# What a chat template adds round the texts, in tokens: role names and separators. Generous.
+TEMPLATE_TOKENS = 64
+
+
+def excess(client: Client, request: Request) -> str | None:
+    """Why the server cannot take the request: its length and the limit. None when it fits, or nobody can say."""
+    server, reply = client.server, request.parameters.max_new_tokens
+    input_limit = server.max_input_tokens or 0
+    room = min(input_limit, server.max_total_tokens - reply) if server.max_total_tokens else input_limit
+    if not room or request.text_bytes + TEMPLATE_TOKENS <= room:
+        return None
+    tokens = client.count_tokens(request)
+    if tokens is None or tokens <= room:
+        return None
+    if tokens > input_limit:
+        return f"the prompt has {tokens:,} tokens, the server takes {input_limit:,}"
+    return (
+        f"the prompt has {tokens:,} tokens and the reply may take {reply:,}, the server takes"
+        f" {server.max_total_tokens:,} together"
+    )
+
+
+def suspects(client: Client, dataset: Dataset, overhead_bytes: int, reply_tokens: int) -> list[int]:
+    """Row numbers whose text is long enough that a prompt of it might be over the limit.
+
+    `overhead_bytes` is what the prompt template adds. All text of the row counts, whichever columns the prompt uses.
+    """
+    limits = (client.server.max_input_tokens, (client.server.max_total_tokens or 0) - reply_tokens)
+    room = min((limit for limit in limits if limit and limit > 0), default=0)
+    if not room:
+        return []
+    sizes = np.concatenate([_text_bytes(batch) for batch in _batches(dataset)])
+    return np.flatnonzero(sizes + overhead_bytes + TEMPLATE_TOKENS > room).tolist()
+
+
+def _batches(dataset: Dataset) -> list[pa.Table]:
+    arrow = dataset.with_format("arrow")
+    return list(arrow.iter(batch_size=10_000))
+
+
+def _text_bytes(table: pa.Table) -> np.ndarray:
+    """Bytes of all text in each row, nested text included. (rows,)"""
+    total = np.zeros(table.num_rows, dtype=np.int64)
+    for column in table.columns:
+        total += _array_bytes(column.combine_chunks())
+    return total
+
+
+def _array_bytes(array: pa.Array) -> np.ndarray:
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks() if array.num_chunks != 1 else array.chunk(0)
+    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+        return pc.fill_null(pc.binary_length(array), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    if pa.types.is_struct(array.type):
+        return sum((_array_bytes(field) for field in array.flatten()), np.zeros(len(array), dtype=np.int64))
+    if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        total = np.zeros(len(array), dtype=np.int64)
+        parents = pc.list_parent_indices(array).to_numpy(zero_copy_only=False)
+        np.add.at(total, parents, _array_bytes(array.flatten()))
+        return total
+    return np.zeros(len(array), dtype=np.int64)

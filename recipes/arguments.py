@@ -1,0 +1,69 @@
+"""Settings that recipes share: where rows come from, and what answers. Each is a command-line flag."""
+
+from dataclasses import dataclass, field
+
+from tagsmith.processors.endpoint.endpoint import Endpoint
+
+
+@dataclass
+class DataArguments:
+    """Where the rows come from."""
+
+    dataset: str = field(
+        default="seeds",
+        metadata={"help": "Hub name, a local file (.jsonl, .json, .csv, .parquet, also .gz) or folder, or `seeds`."},
+    )
+    dataset_config: str | None = field(default=None, metadata={"help": "Config of a Hub dataset."})
+    split: str = field(default="train", metadata={"help": "Split to read."})
+    revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit of a Hub dataset."})
+    instruction_column: str | None = field(default=None, metadata={"help": "Column of the instruction, if not found."})
+    response_column: str | None = field(default=None, metadata={"help": "Column of the response, if not found."})
+    max_rows: int | None = field(default=None, metadata={"help": "Read only so many rows, from the start."})
+    reject_bad_rows: bool = field(
+        default=False, metadata={"help": "Reject rows that are null or not text with the reason, instead of stopping."}
+    )
+
+
+@dataclass
+class EndpointArguments:
+    """What answers, and within which bounds."""
+
+    endpoint: str = field(
+        default="offline:",
+        metadata={
+            "help": "http(s)://host:port (TGI or OpenAI-compatible), hf:org/model, local:org/model-or-folder, or"
+            " offline: (rules, no model)."
+        },
+    )
+    store: str = field(default="runs/generations.sqlite", metadata={"help": "File that keeps every reply paid for."})
+    concurrency: int | None = field(
+        default=None, metadata={"help": "Requests in flight; default: the server's, or 64."}
+    )
+    timeout_sec: float = field(default=120.0, metadata={"help": "Longest wait for one answer, in seconds."})
+    deadline_sec: float = field(default=600.0, metadata={"help": "Longest time for one request with its retries."})
+    max_repairs: int = field(default=2, metadata={"help": "How often an unreadable reply is asked for again."})
+    max_tokens_total: int | None = field(default=None, metadata={"help": "Stop cleanly after so many tokens."})
+    max_cost: float | None = field(default=None, metadata={"help": "Stop cleanly at this cost; needs the prices."})
+    prompt_price: float | None = field(default=None, metadata={"help": "Price of a million prompt tokens."})
+    reply_price: float | None = field(default=None, metadata={"help": "Price of a million reply tokens."})
+    reject_refused: bool = field(
+        default=False,
+        metadata={"help": "Reject rows that the server refuses or that are too long for it, instead of stopping."},
+    )
+    dry_run: bool = field(default=False, metadata={"help": "Count requests, tokens and cost; send nothing."})
+
+    def to_endpoint(self) -> Endpoint:
+        """The endpoint's settings as processors take them."""
+        return Endpoint(
+            self.endpoint,
+            store=self.store,
+            concurrency=self.concurrency,
+            timeout_sec=self.timeout_sec,
+            deadline_sec=self.deadline_sec,
+            max_repairs=self.max_repairs,
+            max_tokens_total=self.max_tokens_total,
+            max_cost=self.max_cost,
+            prompt_price=self.prompt_price,
+            reply_price=self.reply_price,
+            reject_refused=self.reject_refused,
+        )

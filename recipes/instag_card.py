@@ -1,0 +1,105 @@
+"""What the release of `select_instag` says of itself: the card's words, tables and pictures."""
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+
+from tagsmith.cards.dataset_card import CardText
+from tagsmith.cards.pictures import Picture, Point, complexity_histogram, diversity_complexity, top_tags
+from tagsmith.processors.instag.analysis import TagStatistics, tag_frequencies, tag_statistics
+
+CITATION = """@inproceedings{lu2024instag,
+  title     = {{#InsTag}: Instruction Tagging for Analyzing Supervised Fine-tuning of Large Language Models},
+  author    = {Lu, Keming and Yuan, Hongyi and Yuan, Zheng and Lin, Runji and Lin, Junyang and Tan, Chuanqi
+               and Zhou, Chang and Zhou, Jingren},
+  booktitle = {International Conference on Learning Representations},
+  year      = {2024},
+}"""
+CONFIGS = {
+    "default": "the selected rows, in the order in which they were picked",
+    "tagged": "every tagged row with its raw and canonical tags, and whether it was selected",
+    "rejected": "rows that fell out, with the reason and the raw reply",
+    "vocabulary": "raw tag to canonical tag, with counts and the stage that merged or dropped it",
+    "rules": "association rules between tags that were merged, by round",
+    "generations": "every reply that the rows were made from, repairs included",
+}
+DIFFERENCES = (
+    "The tagger's reply is an object with the list of tags in it, since servers that enforce a JSON schema need one.",
+    "A merged group of tags is named by its most frequent member; the paper shows such names and does not say how.",
+    "Association rules are those between two tags, mined and merged again until none is left: our reading of"
+    " “recursively merge”.",
+    "Rows with equally many tags keep their order in the dataset; the paper does not say.",
+)
+
+
+def card_text(
+    facts: Mapping[str, Any], release: Mapping[str, Dataset], stages: Sequence[Mapping[str, Any]]
+) -> CardText:
+    """The card's words and tables."""
+    chosen, pool = release["default"], release["tagged"]
+    of_pool, of_chosen = statistics(pool, chosen)
+    return CardText(
+        title=f"{len(chosen):,} of {len(pool):,} rows of {facts['name']}, selected by their tags",
+        summary=(
+            f"A model named the intentions of each instruction in `{facts['name']}`; {of_pool.unique_tags:,} tags are"
+            " left after normalisation.",
+            f"The {len(chosen):,} rows here are those with the most tags, taken in passes that each cover all tags"
+            " (complexity-first diverse sampling).",
+            f"They have {of_chosen.complexity:.2f} tags each (the pool: {of_pool.complexity:.2f}) and cover"
+            f" {of_chosen.diversity:.1%} of all tags.",
+        ),
+        configs=CONFIGS,
+        citation=CITATION,
+        differences=DIFFERENCES,
+        tables=(
+            {
+                "title": "Tag normalisation, stage by stage",
+                "columns": ("stage", "tags before", "tags after"),
+                "rows": [(stage["stage"], stage["tags_before"], stage["tags_after"]) for stage in stages],
+            },
+            {
+                "title": "Diversity and complexity",
+                "columns": ("rows", "number", "tags a row", "share of all tags"),
+                "rows": [
+                    (name, len(rows), round(of.complexity, 2), f"{of.diversity:.1%}")
+                    for name, rows, of in (("pool", pool, of_pool), ("selected", chosen, of_chosen))
+                ],
+            },
+        ),
+        license=facts.get("license"),
+        tags=("instag", "data-selection", "instruction-tuning"),
+    )
+
+
+def statistics(pool: Dataset, chosen: Dataset) -> tuple[TagStatistics, TagStatistics]:
+    """Diversity and complexity of the pool and of the selection, over the pool's tag set."""
+    of_pool, of_chosen = tag_statistics({"pool": pool, "selected": chosen})
+    return of_pool, of_chosen
+
+
+def pictures(pool: Dataset, chosen: Dataset, seed: int) -> list[Picture]:
+    """Diversity against complexity (with a random selection of the same size to compare), top tags, tags a row."""
+    drawn = pool.select(sorted(random.Random(seed).sample(range(len(pool)), len(chosen))))
+    named = {"pool": pool, "selected": chosen, "random, same size": drawn}
+    points: list[Point] = [
+        {"name": of.dataset, "diversity": of.diversity, "complexity": of.complexity, "rows": of.rows}
+        for of in tag_statistics(named)
+    ]
+    sizes = {name: [len(set(tags)) for tags in rows["tags"]] for name, rows in named.items()}
+    return [
+        Picture(
+            "diversity_complexity",
+            "Diversity (share of all tags that occur) against complexity (mean tags a row); the marker's area is the"
+            " number of rows.",
+            lambda path: diversity_complexity(points, path),
+        ),
+        Picture("top_tags", "The most frequent tags of the pool.", lambda path: top_tags(tag_frequencies(pool), path)),
+        Picture(
+            "tags_a_row",
+            f"Tags a row, before and after selection (pool: mean {np.mean(sizes['pool']):.2f}).",
+            lambda path: complexity_histogram(sizes, path),
+        ),
+    ]

@@ -1,0 +1,95 @@
+"""From YAML and command line to checked dataclasses; every mistake is one line that names it and the remedy."""
+
+import difflib
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from tagsmith.processors.errors import InputError
+
+
+def parse(recipe: str, about: str, blocks: Sequence[type], argv: Sequence[str]) -> tuple[Any, ...]:
+    """Fill the dataclasses from `--config FILE` and from flags; flags win. TRL's parser does the work.
+
+    Args:
+        recipe: its module's name: a bare `--config demo` means `configs/<recipe>/demo.yaml` of the package.
+        about: what `--help` says first.
+        blocks: the dataclasses, each with the help of its flags.
+        argv: the command line without the program's name.
+
+    Raises:
+        InputError: unknown flag or key (with the nearest known one), missing file, or a value of another type.
+    """
+    from trl import TrlParser
+
+    class OneLineParser(TrlParser):  # type: ignore[misc]
+        def error(self, message: str) -> NoReturn:  # argparse would print the whole usage first
+            raise InputError(f"{message}; `--help` lists all flags")
+
+    known = [f.name for block in blocks for f in fields(block)]
+    epilog = "--config FILE reads flags from YAML (also --config demo or --config paper); flags given here win."
+    parser = OneLineParser(blocks, description=about, epilog=epilog)
+    given = list(argv)
+    if "--config" in given:
+        place = given.index("--config") + 1
+        if place == len(given):
+            raise InputError("--config needs a file, or the name of a shipped one: demo, paper")
+        path = _config_path(recipe, given[place])
+        given[place] = str(path)
+        _check_config(path, known)
+    for argument in given:
+        name = argument.removeprefix("--").partition("=")[0]
+        if argument.startswith("--") and name not in (*known, "config", "help") and not name.startswith("no_"):
+            raise InputError(f"unknown flag --{name}{_nearest(name, known, '--')}; `--help` lists all flags")
+    parsed = parser.parse_args_and_config(given)
+    for block in parsed:
+        check_types(block)
+    return tuple(parsed)
+
+
+def check_types(block: Any) -> None:
+    """Raise InputError where a field's value is not of the field's type: YAML's 2.5 would pass for an int."""
+    hints = typing.get_type_hints(type(block))
+    for f in fields(block):
+        value, hint = getattr(block, f.name), hints[f.name]
+        options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+        allowed = tuple(typing.get_origin(option) or option for option in options)
+        if float in allowed and isinstance(value, int) and not isinstance(value, bool):
+            setattr(block, f.name, float(value))
+        elif not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+            expected = " or ".join("null" if kind is types.NoneType else kind.__name__ for kind in allowed)
+            raise InputError(f"{f.name} is {value!r} ({type(value).__name__}); expected {expected}")
+
+
+def _config_path(recipe: str, given: str) -> Path:
+    path = Path(given)
+    if path.is_file():
+        return path
+    shipped = Path(str(files("tagsmith.recipes") / "configs" / recipe))
+    if not path.suffix and (shipped / f"{given}.yaml").is_file():
+        return shipped / f"{given}.yaml"
+    names = ", ".join(sorted(file.stem for file in shipped.glob("*.yaml")))
+    raise InputError(f"config file {given!r} does not exist; give a YAML file, or one of the shipped: {names}")
+
+
+def _check_config(path: Path, known: list[str]) -> None:
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"config file {path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(config, dict):
+        raise InputError(f"config file {path} holds {type(config).__name__}; expected a mapping of names to values")
+    for name in config:
+        if name not in known and name != "env":
+            raise InputError(f"config file {path} has an unknown key {name!r}{_nearest(str(name), known, '')}")
+
+
+def _nearest(name: str, known: list[str], prefix: str) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"; did you mean {prefix}{near[0]}?" if near else ""

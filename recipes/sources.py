@@ -1,0 +1,70 @@
+"""Open what `--dataset` names: the shipped seeds, a local file or folder, or a dataset on the Hub."""
+
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
+
+from tagsmith.processors.errors import InputError
+from tagsmith.recipes.arguments import DataArguments
+
+_FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".txt": "text"}
+
+
+def load_source(data: DataArguments) -> tuple[Dataset, dict[str, Any]]:
+    """The rows, and what the manifest says of where they come from (name, split, revision, rows, fingerprint, licence).
+
+    Raises:
+        InputError: nothing is there, it cannot be read, or the split does not exist: names it and what there is.
+    """
+    if data.dataset == "seeds":
+        from tagsmith.processors.seeds import load_seeds
+
+        dataset = load_seeds()
+    else:
+        dataset = _open(data)
+    if data.max_rows is not None:
+        if data.max_rows < 1:
+            raise InputError(f"max_rows must be at least 1, got {data.max_rows}")
+        dataset = dataset.select(range(min(data.max_rows, len(dataset))))
+    facts: dict[str, Any] = {"name": data.dataset, "rows": len(dataset), "fingerprint": dataset._fingerprint}
+    if data.dataset == "seeds":
+        facts["license"] = "apache-2.0"
+    elif not Path(data.dataset).exists():
+        facts |= {"split": data.split, "revision": data.revision or "main"}
+        if data.dataset_config:
+            facts["config"] = data.dataset_config
+        if dataset.info.license:
+            facts["license"] = dataset.info.license
+    return dataset, facts
+
+
+def _open(data: DataArguments) -> Dataset:
+    path = Path(data.dataset).expanduser()
+    looks_local = data.dataset.startswith(("/", ".", "~")) or any(suffix in _FORMATS for suffix in path.suffixes)
+    if looks_local and not path.exists():
+        raise InputError(f"{data.dataset} does not exist; give a file, a folder, a Hub name (org/name), or `seeds`")
+    kind = next((_FORMATS[suffix] for suffix in path.suffixes if suffix in _FORMATS), None)
+    if path.is_file() and kind is None:
+        raise InputError(f"{data.dataset} is of an unknown type; expected {', '.join(_FORMATS)}, plain or as .gz")
+    try:
+        if path.is_file():
+            options = {"sep": "\t"} if ".tsv" in path.suffixes else {}
+            return load_dataset(kind, data_files=str(path), split="train", **options)
+        if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
+            loaded = load_from_disk(str(path))
+        else:
+            loaded = load_dataset(data.dataset, data.dataset_config, revision=data.revision)
+    except Exception as error:  # the library raises many kinds; each becomes one line
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        hint = "check the name and the file's format, and that the Hub can be reached; or give a local file, or `seeds`"
+        raise InputError(f"cannot read dataset {data.dataset!r}: {said}; {hint}") from error
+    return _split(loaded, data)
+
+
+def _split(loaded: Any, data: DataArguments) -> Dataset:
+    if isinstance(loaded, DatasetDict):
+        if data.split not in loaded:
+            raise InputError(f"{data.dataset} has no split {data.split!r}; it has: {', '.join(loaded)} (--split NAME)")
+        return loaded[data.split]
+    return loaded
