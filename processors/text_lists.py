@@ -13,7 +13,7 @@ class TextLists(list[list[str]]):
     them for lists of nulls, and the first string in a later batch breaks the run.
     """
 
-    def __arrow_array__(self, type: Any = None) -> Any:  # noqa: A002 (Arrow's protocol)
+    def __arrow_array__(self, type: Any = None) -> Any:
         return pa.array(list(self), type=type or pa.list_(pa.string()))
 
 

@@ -16,7 +16,7 @@ def _help() -> str:
     lines = [
         "tagsmith: instruction-tuning data in tag space",
         "",
-        "  tagsmith run RECIPE [--config FILE] [flags]   run a recipe (default endpoint: offline:, which needs nothing)",
+        "  tagsmith run RECIPE [--config FILE] [flags]   run a recipe (the default endpoint needs nothing)",
         "  tagsmith run RECIPE --help                    its flags, with their defaults",
         "  tagsmith --version",
         "",

@@ -358,7 +358,7 @@ class Client:
 
     def _wake(self, waiting: "asyncio.Future[None]") -> None:
         """From the writer's thread: let the coroutine go on."""
-        self._loop.call_soon_threadsafe(lambda: waiting.done() or waiting.set_result(None))
+        self._loop.call_soon_threadsafe(_set, waiting)
 
     async def _shut_down(self, grace_sec: float) -> int:
         self._stopping = True
@@ -406,3 +406,8 @@ class Client:
         for job in jobs:
             for ticket, _ in job.places:
                 ticket.fail(self._error)
+
+
+def _set(waiting: "asyncio.Future[None]") -> None:
+    if not waiting.done():  # it is done when its worker was cancelled meanwhile
+        waiting.set_result(None)

@@ -64,7 +64,7 @@ def _array_bytes(array: pa.Array) -> np.ndarray:
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks() if array.num_chunks != 1 else array.chunk(0)
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
-        return pc.fill_null(pc.binary_length(array), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+        return np.asarray(pc.fill_null(pc.binary_length(array), 0), dtype=np.int64)
     if pa.types.is_struct(array.type):
         return sum((_array_bytes(field) for field in array.flatten()), np.zeros(len(array), dtype=np.int64))
     if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):

@@ -128,7 +128,7 @@ def sample_token(scores: torch.Tensor, request: GenerationRequest, draw: float) 
         if order is None:
             # Sorting 150,000 tokens takes as long as a small model's step; a thousand nearly always suffice.
             likeliest = torch.topk(probabilities, min(_LIKELY_TOKENS, len(probabilities)))
-            if True:
+            if likeliest.values.sum() > request.top_p:
                 probabilities, order = likeliest
             else:
                 probabilities, order = torch.sort(probabilities, descending=True)

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-from datasets import Dataset, Features, List, Value
+from datasets import Dataset
 from huggingface_hub import HfApi, snapshot_download
 
 from tagsmith.processors.embedding import Embedder, TextEmbedder
@@ -18,7 +17,7 @@ from tagsmith.processors.instag.merge_tags import merge_tags
 from tagsmith.processors.instag.rule_aggregation import frequency_filter, rule_aggregation
 from tagsmith.processors.instag.semantic_aggregation import semantic_aggregation
 from tagsmith.processors.instag.tag_sets import TagSets, read_tag_sets
-from tagsmith.processors.instag.vocabulary import TAGS_SCHEMA, TagVocabulary
+from tagsmith.processors.instag.vocabulary import TagVocabulary, tag_table
 from tagsmith.processors.text_lists import text_lists
 
 STAGES = ("frequency", "rule", "semantic", "association")
@@ -75,16 +74,19 @@ class TagNormalizer:
     embedder: Embedder = field(default_factory=TextEmbedder)
     vocabulary: TagVocabulary | None = field(default=None, repr=False)
 
-    # Part of the state that `datasets` hashes: raise it when the output changes, or stale rows come back from its cache.
+    # Hashed by `datasets` with the state: raise it when the output changes, or stale rows come back from its cache.
     version: int = field(default=1, init=False)
     _seconds: dict[str, float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check(isinstance(self.alpha, int) and self.alpha >= 1, "alpha", self.alpha, "a number of rows, at least 1")
-        _check(0 < self.eps < 2, "eps", self.eps, "a cosine distance in (0, 2), 0.05 say")
-        _check(self.min_samples >= 1, "min_samples", self.min_samples, "at least 1")
-        _check(self.min_support >= 1, "min_support", self.min_support, "a number of rows, at least 1")
-        _check(0 < self.min_confidence <= 1, "min_confidence", self.min_confidence, "a share in (0, 1], 0.99 say")
+        for name in ("alpha", "min_samples", "min_support"):
+            value = getattr(self, name)
+            _check(isinstance(value, int) and value >= 1, name, value, "a whole number, at least 1")
+        eps, share = self.eps, self.min_confidence
+        _check(isinstance(eps, int | float) and 0 < eps < 2, "eps", eps, "a cosine distance in (0, 2), 0.05 say")
+        _check(
+            isinstance(share, int | float) and 0 < share <= 1, "min_confidence", share, "a share in (0, 1], 0.99 say"
+        )
         _check(self.unseen in UNSEEN, "unseen", self.unseen, " or ".join(map(repr, UNSEEN)))
         _check(not isinstance(self.stages, str), "stages", self.stages, f"a list of stages, of {', '.join(STAGES)}")
         _check(set(self.stages) <= set(STAGES), "stages", self.stages, f"stages of {', '.join(STAGES)}")
@@ -124,9 +126,7 @@ class TagNormalizer:
             if stage == "rule":
                 _take_back_names(raw.vocabulary, names, last_stage)
             before, tags = tags, merge_tags(raw, names)
-            self._seconds[stage] = (
-                time.perf_counter() - start - self._seconds.get("embedding", 0) * (stage == "semantic")
-            )
+            self._seconds[stage] = time.perf_counter() - start
             report.append(
                 {
                     "stage": stage,
@@ -136,7 +136,9 @@ class TagNormalizer:
                     "occurrences_after": len(tags.indices),
                 }
             )
-        self.vocabulary = TagVocabulary(_table(raw, names, last_stage, tags), rules, self._config(len(raw), report))
+        if "semantic" in self._seconds:  # reported apart
+            self._seconds["semantic"] -= self._seconds["embedding"]
+        self.vocabulary = TagVocabulary(tag_table(raw, names, last_stage, tags), rules, self._config(len(raw), report))
         return self
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
@@ -166,10 +168,6 @@ class TagNormalizer:
                         kept[vocabulary.clean(raw)] = None
         return {"tags": text_lists(tags), "dropped_tags": text_lists(dropped), "unseen_tags": text_lists(unseen)}
 
-    def features(self, before: Features) -> Features:
-        """Types of a dataset with the features `before` after this processor has run: for `Dataset.map(features=…)`."""
-        return Features({**before, **dict.fromkeys(("tags", "dropped_tags", "unseen_tags"), List(Value("string")))})
-
     def report(self) -> list[dict[str, Any]]:
         """For each stage that ran: tags and occurrences (tags summed over rows) before and after, and seconds.
 
@@ -194,7 +192,13 @@ class TagNormalizer:
             download: for `huggingface_hub.snapshot_download`: `revision`, `token`, …
         """
         if not Path(folder).is_dir():
-            folder = snapshot_download(str(folder), repo_type="dataset", **download)
+            try:
+                folder = snapshot_download(str(folder), repo_type="dataset", **download)
+            except (OSError, ValueError) as error:  # the Hub's errors are these
+                raise InputError(
+                    f"no tag vocabulary at {str(folder)!r}: it is no folder here, and the Hub answered:"
+                    f" {str(error).splitlines()[0]:.200}; give a folder or a dataset repository"
+                ) from error
         vocabulary = TagVocabulary.load(folder)
         try:
             parameters = {name: vocabulary.config[name] for name in _PARAMETERS}
@@ -227,14 +231,12 @@ class TagNormalizer:
         return names
 
     def _semantic(self, tags: TagSets) -> Sequence[str]:
-        if not tags.vocabulary:
-            return []
         start = time.perf_counter()
         vectors = self.embedder.encode(tags.vocabulary)
         self._seconds["embedding"] = time.perf_counter() - start
         if vectors.ndim != 2 or len(vectors) != len(tags.vocabulary):
             raise InputError(
-                f"the embedder returned shape {vectors.shape} for {len(tags.vocabulary)} tags; expected one vector a tag"
+                f"the embedder made an array {vectors.shape} of {len(tags.vocabulary)} tags; expected one vector a tag"
             )
         counts = tags.tag_counts.tolist()
         return semantic_aggregation(tags.vocabulary, counts, vectors, eps=self.eps, min_samples=self.min_samples)
@@ -269,15 +271,6 @@ def _take_back_names(raw: Sequence[str], names: list[str | None], last_stage: li
             names[number], last_stage[number] = tag, "kept"
 
 
-def _table(raw: TagSets, names: Sequence[str | None], last_stage: Sequence[str], tags: TagSets) -> pa.Table:
-    count_of: dict[str | None, int] = dict(zip(tags.vocabulary, tags.tag_counts.tolist(), strict=True))
-    rows = zip(raw.vocabulary, names, last_stage, raw.tag_counts.tolist(), map(count_of.get, names), strict=True)
-    ordered = sorted(
-        ((tag, name, stage, n, of or 0) for tag, name, stage, n, of in rows), key=lambda row: (-row[3], row[0])
-    )
-    return pa.table([pa.array(column) for column in zip(*ordered, strict=True)], schema=TAGS_SCHEMA)
-
-
 def _check(holds: bool, name: str, got: object, expected: str) -> None:
     if not holds:
         raise InputError(f"{name}={got!r}: expected {expected}")
@@ -285,6 +278,6 @@ def _check(holds: bool, name: str, got: object, expected: str) -> None:
 
 def _bad_row(column: str, row: int, got: object) -> InputError:
     return InputError(
-        f"column {column!r}, row {row} of the batch: got {got!r:.60}, expected a list of strings; give rows without tags"
-        " an empty list, or filter them out"
+        f"column {column!r}, row {row} of the batch: got {got!r:.60}, expected a list of strings; give rows without"
+        " tags an empty list, or filter them out"
     )

@@ -57,7 +57,7 @@ class _IndexJudge(GenerationProcessor):
         return Features({self.verdict: List(Value("int64")), f"{self.verdict}_out_of_range": List(Value("int64"))})
 
     def _verdict(self, replies: Sequence[Reply], judged: int) -> dict[str, Any]:
-        (reply,) = replies or [None]
+        reply = next(iter(replies), None)  # none for a case that came in rejected
         if reply is None or reply.status != "ok":
             return {self.verdict: None, f"{self.verdict}_out_of_range": []}
         beyond = [number for number in reply.value if number >= judged]

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 from tagsmith.processors.errors import InputError
 from tagsmith.processors.instag.association_aggregation import RULES_SCHEMA
 from tagsmith.processors.instag.rule_aggregation import clean, stems
+from tagsmith.processors.instag.tag_sets import TagSets
 
 TAGS_SCHEMA = pa.schema(
     {
@@ -138,8 +140,8 @@ class TagVocabulary:
         for name in (CONFIG_FILE, TAGS_FILE, RULES_FILE):
             if not (folder / name).is_file():
                 raise InputError(
-                    f"{str(folder)!r} has no {name}; expected a tag vocabulary's folder, as TagNormalizer.save_pretrained"
-                    " writes it"
+                    f"{str(folder)!r} has no {name}; expected a tag vocabulary's folder, as"
+                    " TagNormalizer.save_pretrained writes it"
                 )
         try:
             config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
@@ -147,6 +149,17 @@ class TagVocabulary:
             rules = pq.read_table(folder / RULES_FILE).select(RULES_SCHEMA.names).cast(RULES_SCHEMA)
         except (ValueError, KeyError, pa.ArrowException) as error:
             raise InputError(
-                f"the tag vocabulary in {str(folder)!r} cannot be read ({str(error).splitlines()[0]:.200}); save it again"
+                f"the tag vocabulary in {str(folder)!r} cannot be read ({str(error).splitlines()[0]:.200}); save it"
+                " again"
             ) from error
         return cls(table, rules, config)
+
+
+def tag_table(raw: TagSets, names: Sequence[str | None], last_stage: Sequence[str], tags: TagSets) -> pa.Table:
+    """The table of a `TagVocabulary`: from the rows' raw tags, each one's name and last stage, and the rows' tags."""
+    count_of: dict[str | None, int] = dict(zip(tags.vocabulary, tags.tag_counts.tolist(), strict=True))
+    rows = zip(raw.vocabulary, names, last_stage, raw.tag_counts.tolist(), map(count_of.get, names), strict=True)
+    ordered = sorted(
+        ((tag, name, stage, n, of or 0) for tag, name, stage, n, of in rows), key=lambda row: (-row[3], row[0])
+    )
+    return pa.table([pa.array(column) for column in zip(*ordered, strict=True)], schema=TAGS_SCHEMA)

@@ -6,14 +6,16 @@ from functools import cache, cached_property
 import orjson
 
 from tagsmith.processors.endpoint.offline import answers
+from tagsmith.processors.endpoint.offline.bodies import Parameters
 from tagsmith.processors.endpoint.offline.draw import Draw
+from tagsmith.processors.endpoint.offline.failures import generation_failed
 from tagsmith.processors.endpoint.offline.faults import Faults
 from tagsmith.processors.endpoint.offline.grammar import SchemaError, Shaper
 from tagsmith.processors.endpoint.offline.keyphrases import keyphrases
 from tagsmith.processors.endpoint.offline.regex_sample import NoMatchError, sample
 from tagsmith.processors.endpoint.offline.settings import OfflineSettings
 from tagsmith.processors.endpoint.offline.tokens import tokenize
-from tagsmith.processors.endpoint.offline.validation import Grammar, Parameters, generation_failed
+from tagsmith.processors.endpoint.offline.validation import Grammar
 from tagsmith.processors.prompt_template import PromptTemplate, shipped_templates
 
 _SENTENCES = (

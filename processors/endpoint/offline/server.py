@@ -1,58 +1,32 @@
 """The routes: bodies in, TGI's answers out."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from tagsmith.processors.endpoint.offline import wire
+from tagsmith.processors.endpoint.offline import bodies, wire
+from tagsmith.processors.endpoint.offline.bodies import Body, Parameters
+from tagsmith.processors.endpoint.offline.engine import Engine
+from tagsmith.processors.endpoint.offline.failures import BodyError, TgiError, wrong_type
 from tagsmith.processors.endpoint.offline.faults import Faults
-from tagsmith.processors.endpoint.offline.generation import Generation, Prompt, generate
+from tagsmith.processors.endpoint.offline.generation import Prompt
 from tagsmith.processors.endpoint.offline.settings import OfflineSettings, identity
 from tagsmith.processors.endpoint.offline.tokens import token_id, tokenize
 from tagsmith.processors.endpoint.offline.validation import (
     MAX_BEST_OF,
     MAX_CLIENT_BATCH_SIZE,
     MAX_STOP_SEQUENCES,
-    BodyError,
-    Parameters,
-    TgiError,
-    Valid,
-    invalid,
-    missing_field,
-    overloaded,
-    read,
-    read_grammar,
-    read_parameters,
-    validate,
     validate_stream,
-    wrong_type,
 )
 
 _MAX_BODY_BYTES = 2_000_000  # TGI's default payload limit
 _DONE = b"data: [DONE]\n\n"
 
-Body = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A finished generation with what the answer reports about it."""
-
-    generation: Generation
-    others: list[Generation] | None
-    valid: Valid
-
-    @property
-    def input_length(self) -> int:
-        return len(self.valid.input_tokens)
 
 
 class OfflineServer:
@@ -68,9 +42,7 @@ class OfflineServer:
         self._model, self._sha = identity(settings)
         self._version = version("tagsmith")
         self._fingerprint = f"{self._version}-native"
-        self._in_flight = 0
-        # One thread: the embedding model is not made for several, and one after the other keeps replies repeatable.
-        self._embedding_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="judge")
+        self._engine = Engine(settings, self._faults)
 
     def app(self) -> web.Application:
         app = web.Application(middlewares=[self._errors], client_max_size=_MAX_BODY_BYTES)
@@ -95,24 +67,24 @@ class OfflineServer:
 
     async def _compat(self, request: web.Request) -> web.StreamResponse:
         body = await self._body(request)
-        inputs, parameters = _generate_request(body)
+        inputs, parameters = bodies.generate_request(body)
         # Text-generation models give the prompt back on this route unless told otherwise, as TGI does.
         full_text = parameters.return_full_text is not False
-        if "stream" in body and read(body, "stream", "a boolean", nullable=False):
+        if "stream" in body and bodies.read(body, "stream", "a boolean", nullable=False):
             return await self._stream(request, inputs, parameters, full_text)
         return await self._answer(inputs, parameters, full_text, as_list=True)
 
     async def _generate(self, request: web.Request) -> web.StreamResponse:
-        inputs, parameters = _generate_request(await self._body(request))
+        inputs, parameters = bodies.generate_request(await self._body(request))
         return await self._answer(inputs, parameters, bool(parameters.return_full_text), as_list=False)
 
     async def _generate_stream(self, request: web.Request) -> web.StreamResponse:
-        inputs, parameters = _generate_request(await self._body(request))
+        inputs, parameters = bodies.generate_request(await self._body(request))
         return await self._stream(request, inputs, parameters, bool(parameters.return_full_text))
 
     async def _answer(self, inputs: str, parameters: Parameters, full_text: bool, as_list: bool) -> web.Response:
         started = time.perf_counter()
-        reply = await self._run(inputs, parameters, Prompt(inputs, inputs))
+        reply = await self._engine.run(inputs, parameters, Prompt(inputs, inputs))
         head = inputs if full_text else ""
         answer: Body = {"generated_text": head + reply.generation.text}
         if parameters.details or parameters.decoder_input_details:
@@ -134,7 +106,7 @@ class OfflineServer:
     ) -> web.StreamResponse:
         try:
             validate_stream(parameters)
-            reply = await self._run(inputs, parameters, Prompt(inputs, inputs))
+            reply = await self._engine.run(inputs, parameters, Prompt(inputs, inputs))
         except TgiError as error:
             return await _send(request, [wire.event({"error": str(error), "error_type": error.error_type})])
         events = wire.stream_events(
@@ -150,8 +122,8 @@ class OfflineServer:
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await self._body(request)
-        parameters = _chat_parameters(body)
-        messages = _messages(body)
+        parameters = bodies.chat_parameters(body)
+        messages = bodies.messages(body)
         if body.get("tools") and body.get("tool_choice") != "none":
             raise TgiError(422, "Tool error: this server has no tools; leave `tools` out", "tool_error")
         text = next((content for role, content in messages if role == "user"), "")
@@ -162,11 +134,11 @@ class OfflineServer:
         top_n = (parameters.top_n_tokens or 0) if body.get("logprobs") else None
         model = self._model if body.get("model") in (None, "tgi") else str(body["model"])
         if not body.get("stream"):
-            reply = await self._run(inputs, parameters, prompt)
+            reply = await self._engine.run(inputs, parameters, prompt)
             return _json(wire.chat_completion(reply.generation, reply.input_length, model, self._fingerprint, top_n))
         done = [_DONE] if _reads_done(body) else []
         try:
-            reply = await self._run(inputs, parameters, prompt)
+            reply = await self._engine.run(inputs, parameters, prompt)
         except TgiError as error:
             return await _send(request, [_openai_error(error), *done])
         with_usage = bool((body.get("stream_options") or {}).get("include_usage"))
@@ -175,8 +147,8 @@ class OfflineServer:
 
     async def _completions(self, request: web.Request) -> web.StreamResponse:
         body = await self._body(request)
-        parameters = _completion_parameters(body)
-        prompts = _prompts(body)
+        parameters = bodies.completion_parameters(body)
+        prompts = bodies.prompts(body)
         if body.get("suffix") is not None:
             words = "Suffix is not supported and can be achieved by preprocessing the prompt."
             raise TgiError(422, words, "suffix not supported")
@@ -184,14 +156,14 @@ class OfflineServer:
             words = f"Number of prompts exceeds the maximum allowed batch size of {MAX_CLIENT_BATCH_SIZE}"
             raise TgiError(422, words, "batch size exceeded")
         if not body.get("stream"):
-            replies = [await self._run(text, parameters, Prompt(text, text)) for text in prompts]
+            replies = [await self._engine.run(text, parameters, Prompt(text, text)) for text in prompts]
             total = sum(reply.input_length for reply in replies)
             generations = [reply.generation for reply in replies]
             return _json(wire.completion(generations, total, self._model, self._fingerprint))
         events: list[bytes] = []
         for place, text in enumerate(prompts):
             try:
-                reply = await self._run(text, parameters, Prompt(text, text))
+                reply = await self._engine.run(text, parameters, Prompt(text, text))
             except TgiError as error:
                 events.append(_openai_error(error))
                 continue
@@ -230,7 +202,7 @@ class OfflineServer:
         return web.Response()
 
     async def _tokenize(self, request: web.Request) -> web.Response:
-        inputs, parameters = _generate_request(await self._body(request, generates=False))
+        inputs, parameters = bodies.generate_request(await self._body(request, generates=False))
         tokens = []
         start = 0
         for text in tokenize(inputs)[: parameters.truncate]:
@@ -259,34 +231,6 @@ class OfflineServer:
             raise wrong_type("body", body, "struct")
         return body
 
-    async def _run(self, inputs: str, parameters: Parameters, prompt: Prompt) -> Reply:
-        """Validate, wait as long as the settings say, and generate. Like TGI, refuse before validating when full."""
-        sequences = parameters.best_of or 1
-        if sequences > MAX_BEST_OF:
-            raise invalid(f"`best_of` must be > 0 and <= {MAX_BEST_OF}. Given: {sequences}")
-        if self._in_flight + sequences > self._settings.max_concurrent_requests:
-            raise overloaded()
-        self._in_flight += sequences
-        try:
-            valid = validate(parameters, inputs, self._settings)
-            if parameters.truncate is not None:
-                text = "".join(valid.input_tokens)
-                prompt = Prompt(text, text)
-            if delay_sec := self._faults.delay_sec(prompt.whole):
-                await asyncio.sleep(delay_sec)
-            generations = [await self._generation(prompt, parameters, valid, sequence) for sequence in range(sequences)]
-        finally:
-            self._in_flight -= sequences
-        best = max(generations, key=wire.mean_logprob) if sequences > 1 else generations[0]
-        others = [each for each in generations if each is not best] if sequences > 1 else None
-        return Reply(best, others, valid)
-
-    async def _generation(self, prompt: Prompt, parameters: Parameters, valid: Valid, sequence: int) -> Generation:
-        arguments = (prompt, parameters, valid.grammar, valid.max_new_tokens, self._settings, self._faults, sequence)
-        if prompt.slow:
-            return await asyncio.get_running_loop().run_in_executor(self._embedding_thread, generate, *arguments)
-        return generate(*arguments)
-
     @web.middleware
     async def _errors(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
@@ -309,81 +253,6 @@ class _UnavailableError(TgiError):
     def __init__(self, error: str, error_type: str, retry_after_sec: int) -> None:
         super().__init__(503, error, error_type)
         self.retry_after_sec = retry_after_sec
-
-
-def _generate_request(body: Body) -> tuple[str, Parameters]:
-    if "inputs" not in body:
-        raise missing_field("inputs")
-    return read(body, "inputs", "a string", nullable=False), read_parameters(body)
-
-
-def _openai_parameters(body: Body) -> Body:
-    """What chat and completions share. Greedy only at temperature 0, which is how these clients ask for it."""
-    temperature = read(body, "temperature", "f32", nullable=True)
-    return {
-        "do_sample": temperature != 0,
-        "temperature": temperature if temperature != 0 else None,
-        "top_p": read(body, "top_p", "f32", nullable=True),
-        "frequency_penalty": read(body, "frequency_penalty", "f32", nullable=True),
-        "max_new_tokens": read(body, "max_tokens", "u32", nullable=True),
-        "seed": read(body, "seed", "u64", nullable=True),
-        "stop": tuple(read(body, "stop", "a sequence", nullable=True) or ()),
-        "details": True,
-    }
-
-
-def _chat_parameters(body: Body) -> Parameters:
-    if body.get("max_tokens") is None and "max_completion_tokens" in body:
-        body = {**body, "max_tokens": body["max_completion_tokens"]}
-    # TGI has no presence penalty: it makes a repetition penalty of it, and so of -2 an error.
-    presence = read(body, "presence_penalty", "f32", nullable=True)
-    return Parameters(
-        **_openai_parameters(body),
-        repetition_penalty=None if presence is None else presence + 2.0,
-        top_n_tokens=read(body, "top_logprobs", "u32", nullable=True),
-        grammar=read_grammar(body.get("response_format"), "response_format"),
-    )
-
-
-def _completion_parameters(body: Body) -> Parameters:
-    penalty = read(body, "repetition_penalty", "f32", nullable=True)
-    return Parameters(**_openai_parameters(body), repetition_penalty=penalty)
-
-
-def _messages(body: Body) -> list[tuple[str, str]]:
-    """(role, text) of each message; the parts of a text given in parts are joined."""
-    if "messages" not in body:
-        raise missing_field("messages")
-    given = body["messages"]
-    if not isinstance(given, list):
-        raise wrong_type("messages", given, "a sequence")
-    messages = []
-    for place, message in enumerate(given):
-        if not isinstance(message, dict):
-            raise wrong_type(f"messages[{place}]", message, "struct Message")
-        role = read(message, "role", "a string", nullable=False, path=f"messages[{place}].")
-        content = message.get("content")
-        if isinstance(content, list) and all(isinstance(part, dict) for part in content):
-            content = "".join(str(part.get("text", "")) for part in content)
-        elif content is None and isinstance(message.get("tool_calls"), list):
-            content = orjson.dumps(message["tool_calls"]).decode()
-        if not isinstance(content, str):
-            words = f"messages[{place}]: data did not match any variant of untagged enum MessageBody"
-            raise BodyError(422, f"Failed to deserialize the JSON body into the target type: {words}")
-        messages.append((role, content))
-    return messages
-
-
-def _prompts(body: Body) -> list[str]:
-    if "prompt" not in body:
-        raise missing_field("prompt")
-    if isinstance(body["prompt"], str):
-        return [body["prompt"]]
-    prompts: list[str] = read(body, "prompt", "a sequence", nullable=False)
-    if not prompts:
-        words = "prompt: Empty array detected. Do not use an empty array for the prompt."
-        raise BodyError(422, f"Failed to deserialize the JSON body into the target type: {words}")
-    return prompts
 
 
 def _reads_done(body: Body) -> bool:

@@ -5,6 +5,8 @@ from typing import Any
 
 import orjson
 
+from tagsmith.processors.endpoint.offline.bodies import Parameters
+from tagsmith.processors.endpoint.offline.failures import invalid
 from tagsmith.processors.endpoint.offline.grammar import SchemaError, check_schema
 from tagsmith.processors.endpoint.offline.settings import OfflineSettings
 from tagsmith.processors.endpoint.offline.tokens import tokenize
@@ -17,38 +19,6 @@ MAX_CLIENT_BATCH_SIZE = 4
 _FIRST_RESERVATION = 1024
 
 
-class TgiError(Exception):
-    """An error in TGI's own form: an HTTP status and a body of `error` and `error_type`."""
-
-    def __init__(self, status: int, error: str, error_type: str) -> None:
-        super().__init__(error)
-        self.status = status
-        self.error_type = error_type
-
-
-class BodyError(Exception):
-    """The body is not the JSON that the route takes. TGI's web framework answers these in plain text."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-
-
-def invalid(words: str) -> TgiError:
-    """A request that asks for what is not possible."""
-    return TgiError(422, f"Input validation error: {words}", "validation")
-
-
-def overloaded() -> TgiError:
-    """More requests at a time than the server takes."""
-    return TgiError(429, "Model is overloaded", "overloaded")
-
-
-def generation_failed(words: str) -> TgiError:
-    """A request that was accepted and could not be carried out."""
-    return TgiError(424, f"Request failed during generation: {words}", "generation")
-
-
 @dataclass(frozen=True)
 class Grammar:
     """What the reply must match: a JSON schema or a regular expression, one of the two."""
@@ -58,129 +28,12 @@ class Grammar:
 
 
 @dataclass(frozen=True)
-class Parameters:
-    """TGI's generation parameters by their own names. `do_sample` defaults to False, as in a `parameters` of `{}`."""
-
-    best_of: int | None = None
-    temperature: float | None = None
-    repetition_penalty: float | None = None
-    frequency_penalty: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    typical_p: float | None = None
-    do_sample: bool = False
-    max_new_tokens: int | None = None
-    return_full_text: bool | None = None
-    stop: tuple[str, ...] = ()
-    truncate: int | None = None
-    watermark: bool = False
-    details: bool = False
-    decoder_input_details: bool = False
-    seed: int | None = None
-    top_n_tokens: int | None = None
-    grammar: Any = None
-
-    @property
-    def sampling(self) -> bool:
-        chosen = (self.temperature, self.top_k, self.top_p, self.typical_p)
-        return self.do_sample or any(value is not None for value in chosen)
-
-
-@dataclass(frozen=True)
 class Valid:
     """What validation finds out: the input's tokens after truncation, the room for new ones, the checked grammar."""
 
     input_tokens: list[str]
     max_new_tokens: int
     grammar: Grammar | None
-
-
-# The types as the router declares them: (kind, may be null).
-_UNSIGNED = {"usize": 2**64, "u64": 2**64, "u32": 2**32}
-_FIELDS: dict[str, tuple[str, bool]] = {
-    "best_of": ("usize", True),
-    "temperature": ("f32", True),
-    "repetition_penalty": ("f32", True),
-    "frequency_penalty": ("f32", True),
-    "top_k": ("i32", True),
-    "top_p": ("f32", True),
-    "typical_p": ("f32", True),
-    "do_sample": ("a boolean", False),
-    "max_new_tokens": ("u32", True),
-    "return_full_text": ("a boolean", True),
-    "stop": ("a sequence", False),
-    "truncate": ("usize", True),
-    "watermark": ("a boolean", False),
-    "details": ("a boolean", False),
-    "decoder_input_details": ("a boolean", False),
-    "seed": ("u64", True),
-    "top_n_tokens": ("u32", True),
-}
-
-
-def read_parameters(body: dict[str, Any]) -> Parameters:
-    """The `parameters` of a body. Left out altogether they mean sampling; `{}` means greedy."""
-    if "parameters" not in body:
-        return Parameters(do_sample=True)
-    given = body["parameters"]
-    if not isinstance(given, dict):
-        raise wrong_type("parameters", given, "struct GenerateParameters")
-    values = {name: read(given, name, *_FIELDS[name], path="parameters.") for name in _FIELDS if name in given}
-    if "stop" in values:
-        values["stop"] = tuple(values["stop"])
-    return Parameters(**values, grammar=read_grammar(given.get("grammar"), "parameters.grammar"))
-
-
-def read(body: dict[str, Any], name: str, kind: str, nullable: bool, path: str = "") -> Any:
-    """One field of a body, checked to be of its declared type."""
-    value = body.get(name)
-    if value is None and nullable:
-        return None
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if kind in _UNSIGNED or kind == "i32":
-        low, high = (-(2**31), 2**31) if kind == "i32" else (0, _UNSIGNED[kind])
-        if whole and not low <= value < high:  # type: ignore[operator]
-            raise _bad_body(f"{path}{name}: invalid value: integer `{value}`, expected {kind}")
-        fits = whole
-    elif kind == "f32":
-        fits = whole or isinstance(value, float)
-    elif kind == "a boolean":
-        fits = isinstance(value, bool)
-    elif kind == "a string":
-        fits = isinstance(value, str)
-    else:
-        fits = isinstance(value, list)
-        for index, item in enumerate(value if isinstance(value, list) else ()):
-            if not isinstance(item, str):
-                raise wrong_type(f"{path}{name}[{index}]", item, "a string")
-    if not fits:
-        raise wrong_type(f"{path}{name}", value, kind)
-    return value
-
-
-def read_grammar(given: Any, path: str) -> Any:
-    """A grammar or response format as (kind, value), or None. OpenAI's spelling of `json_schema` is taken too."""
-    if given is None:
-        return None
-    if not isinstance(given, dict):
-        raise wrong_type(path, given, "adjacently tagged enum GrammarType")
-    kind = given.get("type")
-    if kind is None:
-        raise _bad_body(f"{path}: missing field `type`")
-    if kind not in ("json", "json_object", "regex", "json_schema"):
-        raise _bad_body(
-            f"{path}: unknown variant `{kind}`, expected one of `json`, `json_object`, `regex`, `json_schema`"
-        )
-    value = given.get("value")
-    if kind == "json_schema" and "value" not in given:
-        value = given.get("json_schema")
-    if value is None:
-        raise _bad_body(f"{path}: missing field `value`")
-    if kind == "regex" and not isinstance(value, str):
-        raise wrong_type(f"{path}.value", value, "a string")
-    if kind == "json_schema" and not (isinstance(value, dict) and "schema" in value):
-        raise _bad_body(f"{path}.value: missing field `schema`")
-    return kind, value
 
 
 def validate(parameters: Parameters, inputs: str, limits: OfflineSettings) -> Valid:
@@ -267,31 +120,3 @@ def _valid_grammar(given: tuple[str, Any] | None) -> Grammar | None:
     if not isinstance(value, dict) or "properties" not in value:
         raise invalid("grammar is not valid: Grammar must have a 'properties' field")
     return Grammar(schema=value)
-
-
-def wrong_type(path: str, value: Any, expected: str) -> BodyError:
-    """A field of another type than the route declares."""
-    return _bad_body(f"{path}: invalid type: {_described(value)}, expected {expected}")
-
-
-def missing_field(name: str) -> BodyError:
-    """A field that the route requires."""
-    return _bad_body(f"missing field `{name}`")
-
-
-def _bad_body(words: str) -> BodyError:
-    return BodyError(422, f"Failed to deserialize the JSON body into the target type: {words}")
-
-
-def _described(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return f"boolean `{str(value).lower()}`"
-    if isinstance(value, int):
-        return f"integer `{value}`"
-    if isinstance(value, float):
-        return f"floating point `{value}`"
-    if isinstance(value, str):
-        return f'string "{value}"'
-    return "sequence" if isinstance(value, list) else "map"
