@@ -24,9 +24,11 @@ from datasets import Dataset
 from mlxtend.frequent_patterns import association_rules, fpgrowth
 from numpy.typing import NDArray
 from sklearn.cluster import DBSCAN
+
 from tagsmith.processors.embedding import TextEmbedder
 from tagsmith.processors.instag.association_aggregation import mine_rules
 from tagsmith.processors.instag.normalizer import TagNormalizer
+from tagsmith.processors.instag.rule_aggregation import rule_aggregation
 from tagsmith.processors.instag.semantic_aggregation import dbscan
 from tagsmith.processors.instag.tag_sets import TagSets, read_tag_sets
 
@@ -89,7 +91,7 @@ class MadeEmbedder:
 
 
 def made_names(n_tags: int, random: np.random.Generator) -> list[str]:
-    """Distinct raw tags: concepts of two or three words, each in one to three spellings or orders."""
+    """Distinct raw tags: concepts of two or three words, each in one or two spellings or orders."""
     qualifiers, topics, tasks = QUALIFIERS.split(), TOPICS.split(), TASKS.split()
     spellings = [
         lambda q, t, a: f"{q} {t} {a}".strip(),
@@ -99,11 +101,15 @@ def made_names(n_tags: int, random: np.random.Generator) -> list[str]:
         lambda q, t, a: f"{a} of {q} {t}".replace("  ", " "),
         lambda q, t, a: f"{q} {a} for {t}".strip(),
     ]
+
+    def pick(words: list[str]) -> str:
+        return words[random.integers(len(words))]
+
     names: dict[str, None] = {}
     while len(names) < n_tags:
-        qualifier = random.choice(qualifiers) if random.random() < 0.8 else ""
-        topic, task = random.choice(topics), random.choice(tasks)
-        for number in {0, *random.integers(0, len(spellings), random.integers(0, 3))}:
+        qualifier = pick(qualifiers) if random.random() < 0.8 else ""
+        topic, task = pick(topics), pick(tasks)
+        for number in {0, int(random.integers(len(spellings))) * int(random.integers(2))}:
             names[spellings[number](qualifier, topic, task)] = None
     return list(names)[:n_tags]
 
@@ -117,11 +123,12 @@ def made_dataset(names: list[str], n_rows: int, mean_tags: float, random: np.ran
     tags = np.concatenate([random.permutation(n_tags), drawn])
     rows = random.integers(0, n_rows, len(tags))
     frequent = n_tags // 20
+    more_rows, more_tags = [rows], [tags]
     for antecedent in random.choice(np.arange(frequent // 10, frequent), min(300, frequent // 2), replace=False):
         with_it = rows[tags == antecedent]
-        with_it = with_it[random.random(len(with_it)) < 0.998]
-        consequent = random.integers(0, antecedent)
-        rows, tags = np.append(rows, with_it), np.append(tags, np.full(len(with_it), consequent))
+        more_rows.append(with_it[random.random(len(with_it)) < 0.998])
+        more_tags.append(np.full(len(more_rows[-1]), random.integers(antecedent)))
+    rows, tags = np.concatenate(more_rows), np.concatenate(more_tags)
     order = np.lexsort((random.random(len(rows)), rows))
     offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n_rows))])
     values = pa.array(names).take(pa.array(tags[order]))
@@ -132,7 +139,7 @@ def compare_clusters(vectors: NDArray[np.float32], eps: float) -> dict[str, obje
     """Our labels and scikit-learn's, at the fit's parameters and where clusters have borders."""
     figures: dict[str, object] = {"cluster_check_tags": len(vectors)}
     same = []
-    for settings, name in (((eps, 2), "dbscan"), ((4 * eps, 4), "dbscan_with_borders")):
+    for settings, name in (((eps, 2), "dbscan"), ((2 * eps, 4), "dbscan_with_borders")):
         start = time.perf_counter()
         ours = dbscan(vectors, *settings)
         figures[f"{name}_s"] = round(time.perf_counter() - start, 3)
@@ -158,13 +165,13 @@ def compare_rules(tags: TagSets, min_support: int, min_confidence: float) -> dic
     }
     start = time.perf_counter()
     frequent = np.flatnonzero(tags.tag_counts >= min_support)
-    baskets = pd.DataFrame.sparse.from_spmatrix(tags.matrix()[:, frequent].astype(bool), columns=frequent.tolist())
+    baskets = pd.DataFrame.sparse.from_spmatrix(tags.matrix()[:, frequent].astype(bool))
     # A share of the rows that no rounding lifts over the next whole number.
-    itemsets = fpgrowth(baskets, min_support=(min_support - 0.5) / len(tags), use_colnames=True, max_len=2)
+    itemsets = fpgrowth(baskets, min_support=(min_support - 0.5) / len(tags), max_len=2)
     table = association_rules(itemsets, metric="confidence", min_threshold=min_confidence - 1e-9)
     figures["mlxtend_s"] = round(time.perf_counter() - start, 3)
     theirs = {
-        (*a, *b): (round(support * len(tags)), confidence)
+        (int(frequent[min(a)]), int(frequent[min(b)])): (round(support * len(tags)), confidence)
         for a, b, support, confidence in zip(
             table["antecedents"], table["consequents"], table["support"], table["confidence"], strict=True
         )
@@ -189,7 +196,8 @@ def main() -> None:
     args = parser.parse_args()
 
     random = np.random.default_rng(args.seed)
-    dataset = made_dataset(made_names(args.tags, random), args.rows, args.mean_tags, random)
+    dataset_names = made_names(args.tags, random)
+    dataset = made_dataset(dataset_names, args.rows, args.mean_tags, random)
     normalizer = TagNormalizer(
         alpha=args.alpha, eps=args.eps, embedder=TextEmbedder() if args.embed else MadeEmbedder()
     )
@@ -222,10 +230,9 @@ def main() -> None:
     figures["map_rows_per_s"] = round(len(lists) / (time.perf_counter() - start))
     figures["unseen_tags"] = sum(map(len, columns["unseen_tags"]))
 
-    check = args.tags if args.check_full else args.check_size
-    names = normalizer.vocabulary.canonical_tags
-    sample = [names[i] for i in random.permutation(len(names))[:check]]
-    figures |= compare_clusters(normalizer.embedder.encode(sample), args.eps)
+    names = dataset_names if args.check_full else made_names(args.check_size, random)
+    clean_names = sorted({name for name in rule_aggregation(names, [1] * len(names)) if name})
+    figures |= compare_clusters(normalizer.embedder.encode(clean_names), args.eps)
     some = dataset if args.check_full else dataset.select(range(min(args.rows, 5 * args.check_size)))
     support = normalizer.min_support if args.check_full else 10
     figures |= compare_rules(read_tag_sets(some, "raw_tags"), support, normalizer.min_confidence)

@@ -7,11 +7,12 @@ from typing import Any
 
 from datasets import Dataset, Features, List, Value
 
-from tagsmith.processors.endpoint.client import Client, Ticket
+from tagsmith.processors.endpoint.client import Client
 from tagsmith.processors.endpoint.connect import connect
 from tagsmith.processors.endpoint.endpoint import Endpoint
 from tagsmith.processors.endpoint.limits import excess, suspects
 from tagsmith.processors.endpoint.request import Parameters, Reply, Request
+from tagsmith.processors.endpoint.ticket import Ticket
 from tagsmith.processors.errors import InputError
 from tagsmith.processors.prompt_template import PromptTemplate
 

@@ -18,6 +18,7 @@ import pytest
 import requests
 import torch
 from aiohttp.test_utils import TestClient, TestServer
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -54,7 +55,7 @@ CHAT_TEMPLATE = (
 SENTENCES = ["Name the tags of this question.", "Write a poem on the sea, in four lines.", "What is 12 times 12?"]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread():
     """More threads only wait for each other on a model this small, above all when the machine is busy."""
     before = torch.get_num_threads()
@@ -65,7 +66,7 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder as `save_pretrained` writes it."""
     path = tmp_path_factory.mktemp("models") / "tiny-llama"
@@ -97,14 +98,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(folder: Path):
     child = start_local(str(folder), device="cpu")
     yield child
     child.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def local(folder: Path) -> LocalModel:
     """The same model in this process, for what needs a look inside."""
     return LocalModel.load(folder, "tiny-llama", None, "cpu", "auto")
@@ -591,6 +592,53 @@ def test_unknown_model_without_a_network(monkeypatch, tmp_path: Path, model: str
         start_local(model)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (GatedRepoError, "accept its terms on https://huggingface.co/org/model"),
+        (RepositoryNotFoundError, "no model on the Hub that you may read"),
+        (ConnectionResetError, "cannot download org/model"),
+    ],
+)
+def test_what_the_hub_refuses_is_explained(monkeypatch, kind: type[Exception], said: str):
+    def refuse(model: str, **options: Any) -> str:
+        raise kind.__new__(kind)  # the Hub's errors are made from responses
+
+    monkeypatch.setattr("tagsmith.processors.endpoint.local.snapshot_download", refuse)
+    with pytest.raises(EndpointError, match=said):
+        start_local("org/model")
+
+
+@pytest.mark.parametrize("weights", ["model.safetensors", "pytorch_model.bin"])
+def test_hub_model_is_served_from_its_snapshot_by_commit(folder: Path, tmp_path: Path, monkeypatch, weights: str):
+    """Pickled weights are fetched only where there are no safe ones; the server is told name and commit."""
+    snapshot = tmp_path / "snapshots" / "0a1b2c3d"
+    asked = []
+
+    def download(model: str, allow_patterns: list[str]) -> str:
+        asked.append((model, "pytorch_model*.bin" in allow_patterns))
+        shutil.copytree(folder, snapshot, dirs_exist_ok=True, ignore=lambda *_: ["model.safetensors"])
+        if any(Path(weights).match(pattern) for pattern in allow_patterns):
+            (snapshot / weights).write_bytes(b"weights")
+        return str(snapshot)
+
+    started = []
+    monkeypatch.setattr("tagsmith.processors.endpoint.local.snapshot_download", download)
+    monkeypatch.setattr("tagsmith.processors.endpoint.local.ChildServer", lambda command, **_: started.append(command))
+    start_local("org/model", device="cuda:0", dtype="bfloat16")
+    safe = weights.endswith("safetensors")
+    assert asked == [("org/model", False)] + ([] if safe else [("org/model", True)])
+    (command,) = started
+    options = dict(zip(command[3::2], command[4::2], strict=True))
+    assert options == {
+        "--model": str(snapshot),
+        "--model_id": "org/model",
+        "--model_sha": "0a1b2c3d",
+        "--dtype": "bfloat16",
+        "--device": "cuda:0",
+    }
 
 
 # Its end

@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import orjson
 import uvloop
@@ -22,6 +21,7 @@ from tagsmith.processors.endpoint.request import Completion, KeyMaker, Reply, Re
 from tagsmith.processors.endpoint.retry import GaveUpError, with_retries
 from tagsmith.processors.endpoint.server import Server, token_for
 from tagsmith.processors.endpoint.store import Generation, GenerationStore
+from tagsmith.processors.endpoint.ticket import Job, Reader, Ticket
 from tagsmith.processors.endpoint.transport import Connection, connection
 from tagsmith.processors.endpoint.usage import Usage
 from tagsmith.processors.endpoint.writer import StoreWriter
@@ -31,63 +31,6 @@ from tagsmith.processors.prompt_template import PromptTemplate
 DEFAULT_CONCURRENCY = 64
 # So many requests in a row that used up their whole deadline mean that the server is gone, not that a row is bad.
 _DEAD_AFTER = 8
-
-Reader = Callable[[str], Any]
-
-
-class Ticket:
-    """A batch of requests under way; `result` waits for its replies, in the order of the requests."""
-
-    def __init__(self, size: int, rows: Sequence[str] | None = None) -> None:
-        self.replies: list[Reply] = [None] * size  # type: ignore[list-item]
-        self.rows = rows
-        self._left = size
-        self._error: BaseException | None = None
-        self._lock = threading.Lock()
-        self._done = threading.Event()
-        if size == 0:
-            self._done.set()
-
-    def set_reply(self, index: int, reply: Reply) -> None:
-        """Fill one place."""
-        self.replies[index] = reply
-        with self._lock:
-            self._left -= 1
-            if self._left:
-                return
-        self._done.set()
-
-    def fail(self, error: BaseException) -> None:
-        """Let whoever waits raise `error`."""
-        self._error = error
-        self._done.set()
-
-    @property
-    def done(self) -> bool:
-        """Whether `result` would return (or raise) at once."""
-        return self._done.is_set()
-
-    def result(self) -> list[Reply]:
-        """The replies.
-
-        Raises:
-            EndpointError, StoreError, BudgetReachedError: what ended the run.
-        """
-        self._done.wait()
-        if self._error is not None:
-            raise self._error
-        return self.replies
-
-
-class _Job:
-    """One distinct request, and every place that waits for its reply."""
-
-    __slots__ = ("content", "key", "known", "places", "read", "request")
-
-    def __init__(self, request: Request, content: bytes, key: bytes, read: Reader) -> None:
-        self.request, self.content, self.key, self.read = request, content, key, read
-        self.places: list[tuple[Ticket, int]] = []
-        self.known: Completion | None = None  # stored already, but it needs a repair
 
 
 class Client:
@@ -118,8 +61,8 @@ class Client:
         self._key = KeyMaker(server.model)
         self._repair = repair or PromptTemplate.load("repair")
         self._dialect = server.dialect
-        self._queue: deque[_Job] = deque()
-        self._pending: dict[bytes, _Job] = {}
+        self._queue: deque[Job] = deque()
+        self._pending: dict[bytes, Job] = {}
         self._lock = threading.Lock()  # guards _pending: who waits for a key that is asked for already
         self._idle: list[asyncio.Future[None]] = []
         self._workers: list[asyncio.Task[None]] = []
@@ -138,7 +81,7 @@ class Client:
         `rows` names each request's row, for errors.
         """
         ticket = Ticket(len(requests), rows)
-        new: list[_Job] = []
+        new: list[Job] = []
         for index, request in enumerate(requests):
             content = request.content
             key = self._key(request, content)
@@ -148,7 +91,7 @@ class Client:
                     return ticket
                 job = self._pending.get(key)
                 if job is None:
-                    job = self._pending[key] = _Job(request, content, key, read)
+                    job = self._pending[key] = Job(request, content, key, read)
                     new.append(job)
                 job.places.append((ticket, index))
         # Looked up after the key is marked as pending: a reply that is stored meanwhile is either found here, or its
@@ -209,7 +152,7 @@ class Client:
 
     # --- on the loop's thread -----------------------------------------------------------------------------------
 
-    def _enqueue(self, jobs: list[_Job]) -> None:
+    def _enqueue(self, jobs: list[Job]) -> None:
         self._queue.extend(jobs)
         for _ in range(min(len(jobs), len(self._idle))):
             if not (idle := self._idle.pop()).done():
@@ -237,7 +180,7 @@ class Client:
         finally:
             await way.close()
 
-    async def _answer(self, job: _Job, way: Connection) -> None:
+    async def _answer(self, job: Job, way: Connection) -> None:
         """Ask, read, and ask again with the reason while the reply cannot be read; never more than `max_repairs`."""
         request, content, key = job.request, job.content, job.key
         keys: list[str] = []
@@ -310,7 +253,7 @@ class Client:
         self._dialect = replace(self._dialect, structured=False)
         return True
 
-    def _on_failure(self, job: _Job, keys: list[str], error: EndpointError) -> None:
+    def _on_failure(self, job: Job, keys: list[str], error: EndpointError) -> None:
         """A request that failed for good: its row is rejected, or the run ends when it is not about the row."""
         if isinstance(error, RefusedError):
             if error.status in SYSTEMATIC:
@@ -338,7 +281,7 @@ class Client:
             self._writer.put(generation, lambda: self._wake(written))
             await written
 
-    async def _hand_over(self, job: _Job, generation: Generation | None, reply: Reply) -> None:
+    async def _hand_over(self, job: Job, generation: Generation | None, reply: Reply) -> None:
         """Give the reply to the writer, which finishes the job once it is on disk; normally nobody waits for that.
 
         On a disk that cannot keep up the worker waits, so that a crash never loses more than about a window of
@@ -376,7 +319,7 @@ class Client:
 
     # --- on any thread ------------------------------------------------------------------------------------------
 
-    def _answered_from_store(self, job: _Job, completion: Completion | None) -> bool:
+    def _answered_from_store(self, job: Job, completion: Completion | None) -> bool:
         if completion is None:
             return False
         try:
@@ -387,7 +330,7 @@ class Client:
         self._finish(job, Reply("ok", completion.text, value, None, [job.key.hex()], completion, from_store=True))
         return True
 
-    def _finish(self, job: _Job, reply: Reply) -> None:
+    def _finish(self, job: Job, reply: Reply) -> None:
         with self._lock:
             self._pending.pop(job.key, None)
             # Every place but the one that was paid for found its reply there already.

@@ -3,7 +3,7 @@
 The server is a small program of ours (`local_server`) around `model.generate`, not `transformers serve`. Tried side
 by side with transformers 5.23 on a tiny Llama, two cores, no GPU:
 
-- `transformers serve` needs fastapi, uvicorn, starlette and openai (52 MB with what they need); ours nothing new.
+- `transformers serve` needs fastapi, uvicorn, starlette and openai as further dependencies; ours needs none.
 - It ignored `temperature` and `seed` unless the model's own generation config samples; a seed, where it counts, is set
   for the whole process. Ours gives each request its own random numbers: the same reply alone and in a batch.
 - It took a prompt of 6,316 tokens for a window of 256 without an error. Ours answers 422.
@@ -18,8 +18,13 @@ import sys
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from huggingface_hub.errors import RepositoryNotFoundError as NoSuchModelError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
 
 from tagsmith.processors.endpoint.child import ChildServer
 from tagsmith.processors.endpoint.local_folder import (
@@ -80,7 +85,7 @@ def _download(model: str) -> Path:
             f"{model} is gated: accept its terms on https://huggingface.co/{model}, then `hf auth login` or set"
             " HF_TOKEN"
         ) from None
-    except NoSuchModelError:
+    except RepositoryNotFoundError:
         raise EndpointError(
             f"{model!r} is no folder here and no model on the Hub that you may read; check the name, or log in"
             " for a private one: `hf auth login`"

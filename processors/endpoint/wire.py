@@ -57,13 +57,15 @@ class Dialect:
 
     def _generate(self, p: Parameters) -> dict[str, Any]:
         given: dict[str, Any] = {"max_new_tokens": p.max_new_tokens, "details": True}
-        if p.temperature > 0:
-            given |= {"do_sample": True, "temperature": p.temperature}
-        for name in ("top_k", "repetition_penalty", "frequency_penalty", "seed", "best_of", "top_n_tokens"):
+        for name in ("repetition_penalty", "frequency_penalty", "seed", "best_of", "top_n_tokens"):
             if (value := getattr(p, name)) is not None:
                 given[name] = value
-        if p.top_p is not None and p.top_p < 1:  # TGI wants it below 1; 1 is no restriction
-            given["top_p"] = p.top_p
+        if p.temperature > 0:  # otherwise neither top_k nor top_p may be sent: each of them alone turns sampling on
+            given |= {"do_sample": True, "temperature": p.temperature}
+            if p.top_k is not None:
+                given["top_k"] = p.top_k
+            if p.top_p is not None and p.top_p < 1:  # TGI wants it below 1; 1 is no restriction
+                given["top_p"] = p.top_p
         if p.stop:
             given["stop"] = p.stop
         if p.json_schema is not None and self.structured:

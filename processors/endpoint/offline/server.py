@@ -68,8 +68,7 @@ class OfflineServer:
     async def _compat(self, request: web.Request) -> web.StreamResponse:
         body = await self._body(request)
         inputs, parameters = bodies.generate_request(body)
-        # Text-generation models give the prompt back on this route unless told otherwise, as TGI does.
-        full_text = parameters.return_full_text is not False
+        full_text = bool(parameters.return_full_text)
         if "stream" in body and bodies.read(body, "stream", "a boolean", nullable=False):
             return await self._stream(request, inputs, parameters, full_text)
         return await self._answer(inputs, parameters, full_text, as_list=True)
@@ -179,7 +178,9 @@ class OfflineServer:
             {
                 "model_id": self._model,
                 "model_sha": self._sha,
-                "model_pipeline_tag": "text-generation",
+                # By this tag TGI decides whether `POST /` repeats the prompt by default: it does for models that
+                # continue a text; ours answer it.
+                "model_pipeline_tag": "text2text-generation",
                 "max_concurrent_requests": settings.max_concurrent_requests,
                 "max_best_of": MAX_BEST_OF,
                 "max_stop_sequences": MAX_STOP_SEQUENCES,

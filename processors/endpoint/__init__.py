@@ -1,0 +1,1 @@
+"""How text is generated: one client, and the servers that it starts."""
