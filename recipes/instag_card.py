@@ -10,6 +10,7 @@ from datasets import Dataset
 from tagsmith.cards.dataset_card import CardText
 from tagsmith.cards.pictures import Picture, Point, complexity_histogram, diversity_complexity, top_tags
 from tagsmith.processors.instag.analysis import TagStatistics, tag_frequencies, tag_statistics
+from tagsmith.processors.instag.tag_sets import read_tag_sets
 
 CITATION = """@inproceedings{lu2024instag,
   title     = {{#InsTag}: Instruction Tagging for Analyzing Supervised Fine-tuning of Large Language Models},
@@ -88,7 +89,7 @@ def pictures(pool: Dataset, chosen: Dataset, seed: int) -> list[Picture]:
         {"name": of.dataset, "diversity": of.diversity, "complexity": of.complexity, "rows": of.rows}
         for of in tag_statistics(named)
     ]
-    sizes = {name: [len(set(tags)) for tags in rows["tags"]] for name, rows in named.items()}
+    sizes = {name: read_tag_sets(rows).sizes.tolist() for name, rows in named.items()}
     return [
         Picture(
             "diversity_complexity",

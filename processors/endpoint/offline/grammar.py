@@ -172,11 +172,31 @@ class Shaper:
         given = given + [_MISSING] * (fewest - len(given))
         shaped: list[Any] = []
         for index, item in enumerate(given):
-            value = self._shape(first[index] if index < len(first) else rest, item, depth + 1)
+            part = first[index] if index < len(first) else rest
+            value = self._shape(part, item, depth + 1)
             if schema.get("uniqueItems") and value in shaped:
-                value = _made_unique(value, shaped)
+                value = self._another(part, value, shaped, depth + 1)
             shaped.append(value)
         return shaped
+
+    def _another(self, schema: Any, value: Any, taken: list[Any], depth: int) -> Any:
+        """A value of the schema that is not among those taken, near to the given one."""
+        if isinstance(schema, dict) and "$ref" in schema:
+            schema = self._resolve(schema["$ref"])
+        numbers = range(2, len(taken) + 3)
+        if isinstance(schema, dict) and "enum" in schema:
+            candidates = list(schema["enum"])
+        elif isinstance(value, str):
+            candidates = [f"{value} {number}" for number in numbers]
+        elif _is_kind(value, "number"):
+            candidates = [value + number - 1 for number in numbers]
+        else:
+            candidates = [_MISSING]
+        for candidate in candidates:
+            other = self._shape(schema, candidate, depth)
+            if other not in taken:
+                return other
+        raise SchemaError("uniqueItems: there are not so many different items")
 
     def _shape_string(self, schema: dict[str, Any], wanted: Any) -> str:
         text = wanted if isinstance(wanted, str) else None
@@ -271,17 +291,3 @@ def _shape_number(schema: dict[str, Any], wanted: Any, kind: str) -> float | int
             return float((schema["exclusiveMinimum"] + schema["exclusiveMaximum"]) / 2)
         raise SchemaError(f"no {kind} lies between {low} and {high}")
     return int(value) if whole else value
-
-
-def _made_unique(value: Any, taken: list[Any]) -> Any:
-    number = 2
-    while True:
-        if isinstance(value, str):
-            other: Any = f"{value} {number}"
-        elif _is_kind(value, "number"):
-            other = value + number - 1
-        else:
-            raise SchemaError("uniqueItems: the items cannot be told apart")
-        if other not in taken:
-            return other
-        number += 1

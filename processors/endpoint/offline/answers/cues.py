@@ -16,6 +16,9 @@ from typing import Any
 import yaml
 
 _WORD = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)?[+#]*|```|[=+*/%$€£]")
+_INFLECTED = re.compile(r"(\w*[aeiouy]\w+|\w+[aeiouy])(?:ing|ed)")
+_LOST_E = re.compile(r"[^aeiou]*[aeiou][^aeiouwxy]")
+_TWO_CONSONANTS_E = re.compile(r"\w\w[^aeiou]{2}e$|^\w[^aeiou]{2}e$")
 _NUMBER_WORDS = "two three four five six seven eight nine ten eleven twelve fifteen twenty thirty hundred"
 _NUMBERS = frozenset(_NUMBER_WORDS.split())
 _COMMON = "# a an and as at be by do for from how i in is it of on or that the this to what with you"
@@ -29,7 +32,7 @@ _HEAD, _TAIL = 60, 25
 
 @lru_cache(maxsize=1 << 16)
 def stem(word: str) -> str:
-    """Strip English inflection (plural, -ing, -ed, final e), lightly: only so that forms of a word meet."""
+    """Strip English inflection (plural, -ing, -ed), lightly: only so that the forms of a word meet."""
     if word[0].isdigit() or word in _NUMBERS:
         return "#"
     if word in "€£":
@@ -43,13 +46,15 @@ def stem(word: str) -> str:
         word = word[:-2]
     elif word.endswith("s") and not word.endswith(("ss", "us", "is")):
         word = word[:-1]
-    for suffix in ("ing", "ed"):
-        if word.endswith(suffix) and len(word) - len(suffix) >= 3 and not word.endswith("eed"):
-            word = word[: -len(suffix)]
-            if word[-1] == word[-2] and word[-1] not in "lsz":
-                word = word[:-1]
-            break
-    return word[:-1] if len(word) >= 4 and word.endswith("e") else word
+    inflected = _INFLECTED.fullmatch(word)
+    if inflected and not word.endswith("eed"):
+        word = inflected[1]
+        if word[-1] == word[-2] and word[-1] not in "lsz":
+            return word[:-1]  # planning, plan
+        if _LOST_E.fullmatch(word):
+            return word + "e"  # writing, write; but helping, help
+    # The e that -ing replaces goes, except in short words, where it tells plane from plan and care from car.
+    return word[:-1] if word.endswith("e") and (len(word) > 5 or _TWO_CONSONANTS_E.search(word)) else word
 
 
 def words_of(text: str) -> list[str]:

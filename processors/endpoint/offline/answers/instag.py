@@ -141,9 +141,12 @@ def _chosen_tasks(hits: dict[str, Hit]) -> list[Hit]:
 
 def _chosen_domains(hits: dict[str, Hit], length: int) -> list[Hit]:
     ranked = sorted(hits.values(), key=lambda hit: (-hit.cues, hit.start))
-    room = 3 if length >= _LONG else 2
-    # Next to a domain with many cues, one with a single cue is mostly chance.
-    return [hit for hit in ranked[:room] if hit.cues * 2 >= ranked[0].cues]
+    if not ranked:
+        return []
+    # Next to a domain with many cues, one with a single cue is mostly chance, unless it is a part of that domain.
+    first = ranked[0]
+    firm = [hit for hit in ranked if hit.cues * 2 >= first.cues or hit.concept.parent == first.concept.name]
+    return firm[: 3 if length >= _LONG else 2]
 
 
 def _foreign_concepts(instruction: str, foreign: str) -> list[Found]:
