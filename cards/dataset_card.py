@@ -135,6 +135,9 @@ def _metadata(text: CardText, manifest: Mapping[str, Any], opened: Mapping[str, 
         {
             "config_name": name,
             **({"default": True} if name == manifest["default"] else {}),
+            # Part of the key under which `load_dataset` caches. Without it a release that was replaced at the same
+            # path loads with the rows of the old one: for a local folder neither file times nor sizes count.
+            "description": "content " + " ".join(facts["content_hash"][:16] for facts in opened[name].values()),
             # An empty split stays out: `load_dataset` would fail for the whole config.
             "data_files": [
                 {"split": split, "path": facts["path"]} for split, facts in opened[name].items() if facts["rows"]

@@ -24,6 +24,9 @@ def place_labels(
         xs, ys: the markers' centres, in data units.
         radii: the markers' radii, in points.
     """
+    from matplotlib.patheffects import withStroke
+
+    halo = [withStroke(linewidth=3, foreground="white")]  # lifts the name off grid lines
     pixels = axes.figure.dpi / 72  # a point in pixels
     centres = [tuple(map(float, at)) for at in axes.transData.transform(list(zip(xs, ys, strict=True)))]
     markers = [_around(x, y, radius * pixels) for (x, y), radius in zip(centres, radii, strict=True)]
@@ -32,7 +35,17 @@ def place_labels(
     taken: list[_Box] = []
     for n in sorted(range(len(labels)), key=lambda n: (_distance_to_next(n, centres), n)):
         (x, y), radius = centres[n], radii[n] * pixels
-        text = axes.text(0, 0, labels[n], fontsize=_SIZE, color=color, linespacing=1.15, zorder=5, parse_math=False)
+        text = axes.text(
+            0,
+            0,
+            labels[n],
+            fontsize=_SIZE,
+            color=color,
+            linespacing=1.15,
+            zorder=5,
+            parse_math=False,
+            path_effects=halo,
+        )
         extent = text.get_window_extent()
         places = list(_places(x, y, radius + _GAP * pixels, extent.width, extent.height, pixels))
         obstacles = [*taken, *(marker for m, marker in enumerate(markers) if m != n)]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe and Ito's palette (2008), told apart with every common form of colour blindness.
-BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7"
 INK, GRID = "#222222", "#DDDDDD"
 _WIDTH = 8.0  # inches, shown as 800 pixels
 _DPI = 200
@@ -67,14 +67,14 @@ def diversity_complexity(points: Sequence[Point], path: str | Path) -> None:
             [xs[n] for n in order],
             [ys[n] for n in order],
             s=[math.pi * radii[n] ** 2 for n in order],
-            color=[(BLUE, VERMILLION, GREEN, ORANGE)[n % 4] for n in order],
+            color=[(BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE)[n % 6] for n in order],
             alpha=0.85,
             edgecolor=INK,
             linewidth=0.8,
             zorder=3,
         )
-        axes.set_xlim(*_limits(xs, least_span=1.0, low=0.0))
-        axes.set_ylim(*_limits(ys, least_span=10.0, low=0.0))
+        axes.set_xlim(*_limits(xs, least_span=1.0, lowest=0.0, highest=math.inf))
+        axes.set_ylim(*_limits(ys, least_span=20.0, lowest=0.0, highest=100.0))
         axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= 100])
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}%")
         axes.set_xlabel("Complexity: mean tags a row")
@@ -93,22 +93,22 @@ def top_tags(counts: Mapping[str, int], path: str | Path, *, most: int = 20) -> 
     """
     if not counts:
         raise ReleaseError("top_tags got no tags; give at least one")
+    from matplotlib.ticker import MaxNLocator
+
     top = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
     with _picture(path, height=0.9 + 0.27 * len(top)) as (_, axes):
         places = range(len(top) - 1, -1, -1)
         bars = axes.barh(places, [rows for _, rows in top], height=0.72, color=BLUE, zorder=3)
-        axes.bar_label(bars, [f"{rows:,}" for _, rows in top], padding=4, fontsize=9.5, color=INK)
+        axes.bar_label(bars, [f"{rows:,}" for _, rows in top], padding=4, fontsize=9.5, color=INK)  # so: no grid
         axes.set_yticks(places, [shorten(tag, 40) for tag, _ in top])
         for label in axes.get_yticklabels():
             label.set_parse_math(False)
         axes.set_ylim(-0.6, len(top) - 0.4)
         axes.set_xlim(0, 1.09 * top[0][1])
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.set_xlabel("Rows with the tag")
         axes.tick_params(axis="y", length=0)
-        axes.grid(axis="x", color=GRID, linewidth=0.8)
-        axes.spines["left"].set_visible(False)
 
 
 def complexity_histogram(values: Mapping[str, Sequence[int]], path: str | Path) -> None:
@@ -125,7 +125,7 @@ def complexity_histogram(values: Mapping[str, Sequence[int]], path: str | Path) 
     counts = {name: Counter(int(number) for number in numbers) for name, numbers in values.items()}
     last = _last_bin(counts)
     first = min(min(count) for count in counts.values())
-    with _picture(path, height=4.2) as (_, axes):
+    with _picture(path, height=4.2) as (figure, axes):
         width = 0.84 / len(counts)
         for n, (name, count) in enumerate(counts.items()):
             rows = count.total()
@@ -137,7 +137,7 @@ def complexity_histogram(values: Mapping[str, Sequence[int]], path: str | Path) 
                 [tags + (n - (len(counts) - 1) / 2) * width for tags in bins],
                 [100 * number / rows for number in bins.values()],
                 width=width,
-                color=(ORANGE, BLUE, GREEN, VERMILLION)[n],
+                color=(ORANGE, BLUE, GREEN, PURPLE)[n],
                 edgecolor=INK,
                 linewidth=0.5,
                 label=f"{shorten(name, 40)} ({rows:,} rows, mean {mean:.2f})",
@@ -152,7 +152,7 @@ def complexity_histogram(values: Mapping[str, Sequence[int]], path: str | Path) 
         axes.set_xlabel("Tags of a row")
         axes.set_ylabel("Share of rows")
         axes.grid(axis="y", color=GRID, linewidth=0.8)
-        legend = axes.legend(loc="upper right", frameon=True, framealpha=0.9, edgecolor="none", fontsize=10)
+        legend = figure.legend(loc="outside upper center", frameon=False, borderaxespad=0)
         for text in legend.get_texts():
             text.set_parse_math(False)
 
@@ -170,11 +170,12 @@ def _last_bin(counts: Mapping[str, Counter[int]]) -> int:
     return last + 1 if any(max(count) > last for count in counts.values()) else last
 
 
-def _limits(values: Sequence[float], least_span: float, low: float) -> tuple[float, float]:
-    """Room around the values for markers and names; never far below `low`."""
+def _limits(values: Sequence[float], least_span: float, lowest: float, highest: float) -> tuple[float, float]:
+    """Room around the values for markers and names, hardly beyond what a value can be."""
     span = max(max(values) - min(values), least_span)
     middle = (max(values) + min(values)) / 2
-    return max(middle - 0.72 * span, low - 0.08 * span), middle + 0.72 * span
+    low, high = middle - 0.72 * span, middle + 0.72 * span
+    return max(low, lowest - 0.12 * span), min(high, highest + 0.12 * span)
 
 
 @contextmanager
@@ -183,6 +184,7 @@ def _picture(path: str | Path, height: float) -> Iterator[tuple["Figure", "Axes"
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     look: dict[str, Any] = {
         "font.family": "DejaVu Sans",  # ships with matplotlib: the same picture everywhere
@@ -199,8 +201,8 @@ def _picture(path: str | Path, height: float) -> Iterator[tuple["Figure", "Axes"
         matplotlib.rcParams.update(look)
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # drawn as a box; the card has the text
         # White, not transparent: dark pages would swallow the ink.
-        figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, facecolor="white", layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.15, h_pad=0.15)
+        layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.15)
+        figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, facecolor="white", layout=layout)
         FigureCanvasAgg(figure)
         yield figure, figure.subplots()
         # The default metadata name matplotlib's version, which would change the bytes with it.

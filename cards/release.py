@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +211,10 @@ def _only_writer(target: Path) -> Iterator[None]:
             shutil.rmtree(stale, ignore_errors=True)
         yield
     finally:
+        # Nothing may stay beside the release. A writer that opened the file meanwhile sees that it is gone and starts
+        # over; Windows does not delete an open file, and there it stays.
+        with suppress(OSError):
+            Path(lock.lock_file).unlink()
         lock.release()
 
 

@@ -13,7 +13,7 @@ from tagsmith.processors.endpoint.endpoint import Endpoint
 from tagsmith.processors.endpoint.limits import excess, suspects
 from tagsmith.processors.endpoint.request import Parameters, Reply, Request
 from tagsmith.processors.endpoint.ticket import Ticket
-from tagsmith.processors.errors import InputError
+from tagsmith.processors.errors import EndpointError, InputError
 from tagsmith.processors.prompt_template import PromptTemplate
 
 Row = dict[str, Any]
@@ -123,8 +123,21 @@ class GenerationProcessor(ABC):
         self.__dict__.update(state)
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-        """Columns in, new columns out, in the same order of rows."""
-        return self.finish(self.submit(rows_of(batch)))
+        """Columns in, new columns out, in the same order of rows.
+
+        Raises:
+            EndpointError: a request got no answer within its deadline. `Dataset.map` would keep the row's failure in
+                its cache and never ask again. All replies are stored: the same call continues. `map_rows` rejects
+                such rows instead, and asks for them again the next time.
+        """
+        work = self.submit(rows_of(batch))
+        lost = [reply for reply in work.ticket.result() if reply.status == "failed"]
+        if lost:
+            raise EndpointError(
+                f"{len(lost)} requests got no answer; first: {lost[0].reason}; all replies so far are stored: run the"
+                " same again, or use map_rows, which rejects such rows and goes on"
+            )
+        return self.finish(work)
 
     def check_lengths(self, dataset: Dataset) -> None:
         """Raise for the first row whose prompt the server cannot take, before anything is sent.

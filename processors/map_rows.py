@@ -19,13 +19,18 @@ BATCH_SIZE = 256
 # Python lets a busy thread keep the interpreter for 5 ms while others wait: long beside a reply's 20 ms. Parsing here
 # must not hold up the thread that sends.
 SWITCH_SEC = 0.0005
-# Rows sent ahead of the one that is waited for, in windows of requests in flight. A reply that takes 50 times as long as
-# the others is overtaken by 50 windows of them: even then there is something to send.
+# Rows sent ahead of the one that is waited for, in windows of requests in flight. A reply that takes 50 times as long
+# as the others is overtaken by 50 windows of them: even then there is something to send.
 LOOK_AHEAD_WINDOWS = 64
 
 
 def map_rows(
-    dataset: Dataset, processor: GenerationProcessor, *, description: str, batch_size: int = BATCH_SIZE
+    dataset: Dataset,
+    processor: GenerationProcessor,
+    *,
+    description: str,
+    batch_size: int = BATCH_SIZE,
+    progress: bool = True,
 ) -> Dataset:
     """The dataset with the processor's columns added.
 
@@ -36,33 +41,43 @@ def map_rows(
         processor: what to ask about each row.
         description: label of the progress bar.
         batch_size: rows that go back to `Dataset.map` at a time.
+        progress: whether to show the progress bar, which is ours: `datasets.disable_progress_bars` leaves it.
 
     Raises:
         InputError: a prompt is over the server's limits; raised before anything is sent.
         EndpointError, StoreError, BudgetReachedError: what ended the run; what came in until then is stored.
     """
     processor.check_lengths(dataset)
-    with _Ahead(dataset, processor, description, batch_size) as ahead:
-        return dataset.map(
+    with _Ahead(dataset, processor, description, batch_size, progress) as ahead:
+        fingerprint = Hasher.hash([dataset._fingerprint, processor.fingerprint_state()])
+        mapped = dataset.map(
             ahead.columns_of,
             batched=True,
             batch_size=batch_size,
             with_indices=True,
             features=processor.features(dataset.features),
-            new_fingerprint=Hasher.hash([dataset._fingerprint, processor.fingerprint_state()]),
+            new_fingerprint=fingerprint,
+            # The store is the cache. That of `datasets` would keep rows whose request failed and never ask again.
+            load_from_cache_file=False,
         )
+    if ahead.failed:  # other contents than a run without failures has: later steps must not take it for that one
+        mapped._fingerprint = Hasher.hash([fingerprint, ahead.failed])
+    return mapped
 
 
 class _Ahead:
     """Feeds the client from the dataset, batches ahead of the one that `Dataset.map` wants."""
 
-    def __init__(self, dataset: Dataset, processor: GenerationProcessor, description: str, batch_size: int) -> None:
+    def __init__(
+        self, dataset: Dataset, processor: GenerationProcessor, description: str, batch_size: int, progress: bool
+    ) -> None:
         self._dataset, self._processor, self._batch_size = dataset, processor, batch_size
         self._look_ahead = max(LOOK_AHEAD_WINDOWS * processor.client.concurrency, 4 * batch_size)
         self._sent: deque[Batch] = deque()
         self._next = 0  # first row that has not been sent
+        self.failed: list[int] = []  # rows that got no answer in time
         self._bars_were_off = are_progress_bars_disabled()
-        self._bar = tqdm(total=len(dataset), desc=description, unit=" rows", disable=self._bars_were_off)
+        self._bar = tqdm(total=len(dataset), desc=description, unit=" rows", disable=not progress)
 
     def __enter__(self) -> "_Ahead":
         disable_progress_bars()  # one bar, ours: it also counts what the store had and what is tried again
@@ -89,6 +104,8 @@ class _Ahead:
             self._send()
             sent += 1
         columns = self._processor.finish(batch)
+        reasons = zip(numbers, columns["reason"], strict=True)
+        self.failed += [number for number, reason in reasons if reason.startswith("endpoint:")]
         usage = self._processor.client.usage
         self._bar.set_postfix(stored=usage.store_hits, retries=usage.retries, unparsed=usage.unparsed, refresh=False)
         self._bar.update(len(numbers))

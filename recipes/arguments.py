@@ -9,6 +9,8 @@ from tagsmith.processors.endpoint.endpoint import Endpoint
 class DataArguments:
     """Where the rows come from."""
 
+    _argument_group_name = "rows"
+
     dataset: str = field(
         default="seeds",
         metadata={"help": "Hub name, a local file (.jsonl, .json, .csv, .parquet, also .gz) or folder, or `seeds`."},
@@ -27,6 +29,8 @@ class DataArguments:
 @dataclass
 class EndpointArguments:
     """What answers, and within which bounds."""
+
+    _argument_group_name = "endpoint"
 
     endpoint: str = field(
         default="offline:",

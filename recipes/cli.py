@@ -1,5 +1,6 @@
 """The `tagsmith` command."""
 
+import difflib
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -38,14 +39,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(version("tagsmith"))
         return 0
     if words[0] != "run" or len(words) < 2 or words[1] not in RECIPES:
-        got = " ".join(words[:2])
-        known = ", ".join(RECIPES)
-        print(f"tagsmith: error: `{got}` is no command; expected: tagsmith run RECIPE, one of {known}", file=sys.stderr)
+        print(f"tagsmith: error: {_unknown(words)}", file=sys.stderr)
         return 2
-    module = import_module(f"tagsmith.recipes.{words[1].replace('-', '_')}")
-    from tagsmith.recipes.command import run
-
+    try:  # importing takes seconds, and Ctrl-C may come then
+        module = import_module(f"tagsmith.recipes.{words[1].replace('-', '_')}")
+        from tagsmith.recipes.command import run
+    except KeyboardInterrupt:
+        print("\ntagsmith: stopped before anything was sent", file=sys.stderr)
+        return 130
     return run(module.main, words[2:])
+
+
+def _unknown(words: Sequence[str]) -> str:
+    expected = f"expected: tagsmith run RECIPE, one of {', '.join(RECIPES)}"
+    if words[0] != "run":
+        return f"`{words[0]}` is no command; {expected}"
+    if len(words) < 2:
+        return f"`run` needs a recipe; {expected}"
+    near = difflib.get_close_matches(words[1].replace("_", "-"), RECIPES, n=1)
+    meant = f", did you mean {near[0]}?" if near else ""
+    return f"there is no recipe {words[1]!r}{meant}; {expected}"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """How a recipe ends for the person who started it: one line for each known error, and how to go on after Ctrl-C."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import datasets
 
 from tagsmith.cards.errors import ReleaseError
 from tagsmith.processors.endpoint.connect import close_clients
@@ -13,7 +16,8 @@ _GRACE_SEC = 10.0
 def run(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
     """Call `main(argv)`; returns the exit status: 0, 2 for an error, 3 for a reached budget, 130 for Ctrl-C."""
     try:
-        main(argv)
+        with _datasets_as_needed():
+            main(argv)
         return 0
     except BudgetReachedError as error:
         print(f"tagsmith: {error}", file=sys.stderr)
@@ -25,6 +29,28 @@ def run(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
         return _interrupted()
     finally:
         close_clients()
+
+
+@contextmanager
+def _datasets_as_needed() -> Iterator[None]:
+    """Only our own progress bars and error lines, and no rows from an earlier run.
+
+    A cached `Dataset.map` knows nothing of the outside: it would bring back rows that were rejected because a server
+    was down, or whose replies lie in another store. What is worth keeping is in the store, and read from there.
+    """
+    bars, caching = not datasets.are_progress_bars_disabled(), datasets.is_caching_enabled()
+    verbosity = datasets.logging.get_verbosity()
+    datasets.disable_progress_bars()
+    datasets.disable_caching()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    try:
+        yield
+    finally:
+        datasets.logging.set_verbosity(verbosity)
+        if caching:
+            datasets.enable_caching()
+        if bars:
+            datasets.enable_progress_bars()
 
 
 def _interrupted() -> int:

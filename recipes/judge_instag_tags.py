@@ -34,6 +34,8 @@ from tagsmith.recipes.summary import print_table
 class JudgeArguments:
     """What to judge."""
 
+    _argument_group_name = "recipe"
+
     release: str = field(default="runs/instag-demo", metadata={"help": "Release folder with a `tagged` config."})
     cases: int = field(default=2000, metadata={"help": "Cases of each kind (paper, 3.3: 2,000)."})
     instructions_per_case: int = field(default=5, metadata={"help": "Requests shown for a tag (the paper: not said)."})

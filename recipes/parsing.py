@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import yaml
 
 from tagsmith.processors.errors import InputError
+from tagsmith.recipes.help_formatter import HelpFormatter
 
 
 def parse(recipe: str, about: str, blocks: Sequence[type], argv: Sequence[str]) -> tuple[Any, ...]:
@@ -33,21 +34,23 @@ def parse(recipe: str, about: str, blocks: Sequence[type], argv: Sequence[str]) 
             raise InputError(f"{message}; `--help` lists all flags")
 
     known = [f.name for block in blocks for f in fields(block)]
-    epilog = "--config FILE reads flags from YAML (also --config demo or --config paper); flags given here win."
-    parser = OneLineParser(blocks, description=about, epilog=epilog)
-    given = list(argv)
-    if "--config" in given:
-        place = given.index("--config") + 1
-        if place == len(given):
-            raise InputError("--config needs a file, or the name of a shipped one: demo, paper")
-        path = _config_path(recipe, given[place])
-        given[place] = str(path)
-        _check_config(path, known)
+    program = f"tagsmith run {recipe.replace('_', '-')}"
+    parser = OneLineParser(
+        blocks,
+        prog=program,
+        usage=f"{program} [--config FILE] [flags]",
+        description=about,
+        epilog=_about_config(recipe),
+        formatter_class=HelpFormatter,
+    )
+    given = _with_config(recipe, argv, known)
     for argument in given:
-        name = argument.removeprefix("--").partition("=")[0]
+        name = argument.removeprefix("--").partition("=")[0].replace("-", "_")
         if argument.startswith("--") and name not in (*known, "config", "help") and not name.startswith("no_"):
             raise InputError(f"unknown flag --{name}{_nearest(name, known, '--')}; `--help` lists all flags")
-    parsed = parser.parse_args_and_config(given)
+    *parsed, unused = parser.parse_args_and_config(given, return_remaining_strings=True)
+    if unused:
+        raise InputError(f"{unused[0]!r} belongs to no flag; write --name value; `--help` lists all flags")
     for block in parsed:
         check_types(block)
     return tuple(parsed)
@@ -67,29 +70,61 @@ def check_types(block: Any) -> None:
             raise InputError(f"{f.name} is {value!r} ({type(value).__name__}); expected {expected}")
 
 
+def _with_config(recipe: str, argv: Sequence[str], known: list[str]) -> list[str]:
+    """The command line with `--config` (also `--config=FILE`) naming a file that was looked at."""
+    given: list[str] = []
+    for argument in argv:
+        given += argument.split("=", 1) if argument.startswith("--config=") else [argument]
+    if "--config" in given:
+        place = given.index("--config") + 1
+        if place == len(given):
+            raise InputError(f"--config needs a file; {_about_config(recipe)}")
+        if "--config" in given[place:]:
+            raise InputError("--config is given twice; give one file, and further values as flags")
+        path = _config_path(recipe, given[place])
+        given[place] = str(path)
+        _check_config(path, known)
+    return given
+
+
+def _shipped(recipe: str) -> dict[str, Path]:
+    """The recipe's own config files, by name."""
+    folder = Path(str(files("tagsmith.recipes") / "configs" / recipe))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def _about_config(recipe: str) -> str:
+    names = ", ".join(_shipped(recipe))
+    return "--config FILE reads flags from YAML" + (f" (shipped: {names})" if names else "") + "; flags given here win."
+
+
 def _config_path(recipe: str, given: str) -> Path:
-    path = Path(given)
+    path, shipped = Path(given), _shipped(recipe)
     if path.is_file():
         return path
-    shipped = Path(str(files("tagsmith.recipes") / "configs" / recipe))
-    if not path.suffix and (shipped / f"{given}.yaml").is_file():
-        return shipped / f"{given}.yaml"
-    names = ", ".join(sorted(file.stem for file in shipped.glob("*.yaml")))
-    raise InputError(f"config file {given!r} does not exist; give a YAML file, or one of the shipped: {names}")
+    if given in shipped:
+        return shipped[given]
+    names = f", or one of the shipped: {', '.join(shipped)}" if shipped else ""
+    raise InputError(f"config file {given!r} does not exist; give a YAML file{names}")
 
 
 def _check_config(path: Path, known: list[str]) -> None:
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"config file {path} cannot be read: {error}; give a YAML file in UTF-8") from error
     except yaml.YAMLError as error:
         raise InputError(f"config file {path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(config, dict):
         raise InputError(f"config file {path} holds {type(config).__name__}; expected a mapping of names to values")
-    for name in config:
-        if name not in known and name != "env":
+    for name, value in config.items():
+        if name == "env":  # TRL's parser sets these in the environment
+            if not isinstance(value, dict):
+                raise InputError(f"config file {path}: env is {value!r}; expected a mapping of variables to values")
+        elif name not in known:
             raise InputError(f"config file {path} has an unknown key {name!r}{_nearest(str(name), known, '')}")
 
 
 def _nearest(name: str, known: list[str], prefix: str) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"; did you mean {prefix}{near[0]}?" if near else ""
+    return f", did you mean {prefix}{near[0]}?" if near else ""

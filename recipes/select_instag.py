@@ -36,6 +36,8 @@ from tagsmith.recipes.summary import counted, print_table, rejected_by_reason
 class SelectArguments:
     """How to tag, normalise and select."""
 
+    _argument_group_name = "recipe"
+
     output: str = field(default="runs/instag", metadata={"help": "Folder of the release; an earlier one is replaced."})
     n: int = field(default=6000, metadata={"help": "Rows to select (paper, 4.1: 6,000)."})
     tagger_format: str = field(

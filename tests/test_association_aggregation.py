@@ -13,6 +13,8 @@ from tagsmith.processors.instag.tag_sets import read_tag_sets
 
 def mlxtend_rules(baskets, min_support, min_confidence):
     """Rules with one tag on either side: {(antecedent, consequent): (support, confidence)}."""
+    if min_support > len(baskets):  # which mlxtend refuses
+        return {}
     items = sorted(set().union(*baskets))
     table = pd.DataFrame([[item in basket for item in items] for basket in baskets], columns=items, dtype=bool)
     # A share of the rows that no rounding lifts over the next whole number.
@@ -48,6 +50,7 @@ def aggregate(rows, min_support=2, min_confidence=0.99):
 BASKETS = st.lists(st.frozensets(st.sampled_from("abcdefg"), max_size=5), min_size=1, max_size=40).filter(any)
 
 
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning:mlxtend")
 @settings(deadline=None, max_examples=80)
 # No fraction of so few rows equals these confidences, so mlxtend's rounding cannot decide.
 @given(baskets=BASKETS, min_support=st.integers(1, 8), min_confidence=st.sampled_from([0.1234, 0.5432, 0.8765, 0.9876]))
@@ -102,7 +105,7 @@ def test_of_two_that_imply_each_other_the_more_frequent_stays():
 
 
 def test_chains_are_followed_to_their_end():
-    rows = [["a", "b"]] * 4 + [["b", "c"]] * 400 + [["c", "d"]] * 40_000 + [["d"]]
+    rows = [["a", "b"]] * 4 + [["b", "c"]] * 400 + [["c", "d"]] * 40_000 + [["d"]] * 1000
     becomes, rules = aggregate(rows, min_support=3, min_confidence=0.98)
     assert becomes == dict.fromkeys("abcd", "d")
     assert {rule["round"] for rule in rules} == {1}
@@ -110,14 +113,11 @@ def test_chains_are_followed_to_their_end():
 
 
 def test_merged_tags_are_counted_anew_and_mined_again():
-    # Neither b nor c is always there when x is, but b is merged into c, and then c is.
-    rows = [["x", "b", "c"]] * 5 + [["x", "b"]] + [["b", "c"]] * 200 + [["c"]] * 10
-    becomes, rules = aggregate(rows, min_support=2, min_confidence=0.99)
+    # x comes with c in 5 rows of 6; once b is c, in all.
+    rows = [["x", "c"]] * 5 + [["x", "b"]] + [["b", "c"]] * 200 + [["c"]] * 10
+    becomes, rules = aggregate(rows)
     assert becomes == {"x": "c", "b": "c", "c": "c"}
-    assert [(rule["antecedent"], rule["consequent"], rule["round"]) for rule in rules] == [
-        ("b", "c", 1),
-        ("x", "b", 1),
-    ] or {rule["round"] for rule in rules} == {1, 2}
+    assert [(rule["antecedent"], rule["support"], rule["round"]) for rule in rules] == [("b", 200, 1), ("x", 6, 2)]
 
 
 def test_no_tags():

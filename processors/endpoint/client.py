@@ -272,7 +272,8 @@ class Client:
                     " are stored: see to the server and run the same command again"
                 ) from error
         self.usage.failed += 1
-        reply = Reply("failed", None, None, f"endpoint: {error}", keys)
+        status, code = ("refused", "refused") if isinstance(error, RefusedError) else ("failed", "endpoint")
+        reply = Reply(status, None, None, f"{code}: {error}", keys)
         self._writer.put(None, lambda: self._finish(job, reply))
 
     async def _on_disk(self, generation: Generation | None) -> None:

@@ -119,7 +119,8 @@ class Reply:
     """The outcome of one request, repairs included.
 
     `status` is "ok" (`value` is what the reader made of the text), "unparsed" (`text` is the last raw reply, `reason`
-    says what was wrong) or "failed" (no usable reply came; `reason` says why). `keys` are the store's keys, one a try.
+    says what was wrong), "refused" (the server does not take this request) or "failed" (no answer came in time; another
+    run may have more luck). `keys` are the store's keys, one a try.
     """
 
     status: str

@@ -35,8 +35,8 @@ class TagNormalizer:
         raw_tags (``list[str]``): tags as the model wrote them.
     Output columns:
         tags (``list[str]``): canonical tags, each once, in the order of first mention.
-        dropped_tags (``list[str]``): raw tags of the row that the fit dropped (rare, or special characters only).
-        unseen_tags (``list[str]``): raw tags of the row that the fit did not see, in no spelling of a kept tag.
+        dropped_tags (``list[str]``): the row's raw tags that the fit dropped (rare, or special characters only).
+        unseen_tags (``list[str]``): the row's raw tags that the fit did not see, in no spelling.
 
     Args:
         tags_column: name of the input column.

@@ -11,6 +11,7 @@ from tagsmith.processors.close_pairs import close_pairs
 from tagsmith.processors.errors import InputError
 
 NOISE = -1
+MAX_EDGES = 4_000_000  # held at a time
 
 
 def semantic_aggregation(
@@ -84,7 +85,7 @@ def dbscan(vectors: NDArray[np.floating], eps: float, min_samples: int = 2) -> N
 
 
 class _Connected:
-    """Connected components of a graph whose edges come in parts; holds few more than n of them at a time."""
+    """Connected components of a graph whose edges come in parts; holds MAX_EDGES and n of them at most."""
 
     def __init__(self, n: int) -> None:
         self.n = n
@@ -95,7 +96,7 @@ class _Connected:
     def connect(self, i: NDArray[np.int64], j: NDArray[np.int64]) -> None:
         self.edges.append((i, j))
         self.n_edges += len(i)
-        if self.n_edges > 4_000_000:
+        if self.n_edges > MAX_EDGES:
             self.first_members()
 
     def first_members(self) -> NDArray[np.int64]:

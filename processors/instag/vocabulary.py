@@ -75,7 +75,7 @@ class TagVocabulary:
         return self.resolve(raw)[0]
 
     def resolve(self, raw: str) -> tuple[str | None, bool]:
-        """The canonical tag or None, and whether the tag is known: as it is, or as another spelling of a kept tag."""
+        """The canonical tag or None, and whether the tag is known: as it is, or as another spelling of a known one."""
         if raw not in self._resolved:
             self._resolved[raw] = self._resolve(raw)
         return self._resolved[raw]
@@ -101,9 +101,10 @@ class TagVocabulary:
         return dict(zip(*columns, strict=True))
 
     @cached_property
-    def _by_stems(self) -> dict[str, str]:
-        kept = ((raw, name) for raw, name in self._canonical.items() if name is not None)
-        return {stems(self.clean(raw)): name for raw, name in kept}
+    def _by_stems(self) -> dict[str, str | None]:
+        # Of the spellings of one tag some may be kept and some too rare: what is kept goes last, and so wins.
+        by_fate = sorted(self._canonical.items(), key=lambda tag: tag[1] is not None)
+        return {stems(self.clean(raw)): name for raw, name in by_fate}
 
     @property
     def canonical_tags(self) -> list[str]:

@@ -1,5 +1,6 @@
 """From a prompt to a reply: recognise the template, answer by its rules, keep to the grammar, cut at the limits."""
 
+import re
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -133,7 +134,7 @@ def _reply(prompt: Prompt, grammar: Grammar | None, draw: Draw) -> str:
         shaper = Shaper(grammar.schema or {}, phrases, draw)
         shaped = shaper.shape() if answer is None or isinstance(answer, str) else shaper.shape(answer)
         return orjson.dumps(shaped).decode()
-    except (SchemaError, NoMatchError, ValueError, OverflowError) as error:
+    except (SchemaError, NoMatchError, re.error, OverflowError) as error:
         raise generation_failed(str(error)) from error
 
 

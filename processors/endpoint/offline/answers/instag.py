@@ -82,6 +82,8 @@ def concepts_of(instruction: str, reading: Reading, foreign: str | None) -> list
     domains = _chosen_domains(table("domains").hits(reading), reading.length)
     conditions = sorted(table("conditions").hits(reading, head_only=True).values(), key=lambda hit: hit.start)
     found: dict[str, Found] = {}
+    if asked := _word_problem(reading):
+        _add(found, _concept("math word problem"), asked, _TASK_SENTENCES)
     for hits, sentences in (
         (tasks, _TASK_SENTENCES),
         (domains, _DOMAIN_SENTENCES),
@@ -128,6 +130,16 @@ def surface(concept: Concept, draw: Draw) -> str:
     if style < _PLURAL and name[-1] not in "sgy":
         return name + "s"
     return name
+
+
+def _word_problem(reading: Reading) -> str | None:
+    """The words by which a story with numbers asks for one more number, or None."""
+    if len(reading.positions.get("#", ())) < 2:
+        return None
+    for at in reading.positions.get("how", ()):
+        if reading.words[at + 1 : at + 2] in (["many"], ["much"]):
+            return reading.quote(at, at + 1)
+    return None
 
 
 def _chosen_tasks(hits: dict[str, Hit]) -> list[Hit]:
