@@ -24,9 +24,7 @@ def place_labels(
         xs, ys: the markers' centres, in data units.
         radii: the markers' radii, in points.
     """
-    from matplotlib.patheffects import withStroke
-
-    halo = [withStroke(linewidth=3, foreground="white")]  # lifts the name off grid lines
+    ground = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # keeps grid lines out of the letters
     pixels = axes.figure.dpi / 72  # a point in pixels
     centres = [tuple(map(float, at)) for at in axes.transData.transform(list(zip(xs, ys, strict=True)))]
     markers = [_around(x, y, radius * pixels) for (x, y), radius in zip(centres, radii, strict=True)]
@@ -44,7 +42,7 @@ def place_labels(
             linespacing=1.15,
             zorder=5,
             parse_math=False,
-            path_effects=halo,
+            bbox=ground,
         )
         extent = text.get_window_extent()
         places = list(_places(x, y, radius + _GAP * pixels, extent.width, extent.height, pixels))

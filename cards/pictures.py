@@ -125,7 +125,7 @@ def complexity_histogram(values: Mapping[str, Sequence[int]], path: str | Path) 
     counts = {name: Counter(int(number) for number in numbers) for name, numbers in values.items()}
     last = _last_bin(counts)
     first = min(min(count) for count in counts.values())
-    with _picture(path, height=4.2) as (figure, axes):
+    with _picture(path, height=4.2) as (_, axes):
         width = 0.84 / len(counts)
         for n, (name, count) in enumerate(counts.items()):
             rows = count.total()
@@ -152,7 +152,7 @@ def complexity_histogram(values: Mapping[str, Sequence[int]], path: str | Path) 
         axes.set_xlabel("Tags of a row")
         axes.set_ylabel("Share of rows")
         axes.grid(axis="y", color=GRID, linewidth=0.8)
-        legend = figure.legend(loc="outside upper center", frameon=False, borderaxespad=0)
+        legend = axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
         for text in legend.get_texts():
             text.set_parse_math(False)
 

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict, NamedSplit
+from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from filelock import FileLock, Timeout
 
 from tagsmith.cards.content_hash import content_hash
@@ -67,15 +68,9 @@ def write_release(
     """
     splits = _checked_splits(configs, default)
     target = check_output_folder(folder, replace=replace)
-    with _only_writer(target):
-        fresh = _sibling(target, "writing")
-        try:
-            fresh.mkdir()
-            facts = {
-                name: {split: _write_split(rows, fresh, _folder_of(name, default), split) for split, rows in of.items()}
-                for name, of in splits.items()
-            }
-            full = {**redact(manifest), "default": default, "configs": facts}
+    try:
+        with _only_writer(target) as fresh:
+            full = {**redact(manifest), "default": default, "configs": _write_configs(splits, fresh)}
             for picture in pictures:
                 path = fresh / "pictures" / f"{picture.name}.png"
                 path.parent.mkdir(exist_ok=True)
@@ -90,14 +85,9 @@ def write_release(
             (fresh / "README.md").write_text(readme, encoding="utf-8")
             (fresh / MANIFEST_NAME).write_text(dump_manifest(full), encoding="utf-8")
             _to_disk(fresh)
-            check_output_folder(folder, replace=replace)  # hours may have passed since the first check
             _take_place(fresh, target)
-        except OSError as error:
-            raise ReleaseError(
-                f"release {folder} could not be written: {error}; what was there is unchanged"
-            ) from error
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+    except OSError as error:
+        raise ReleaseError(f"release {folder} could not be written: {error}; what was there is unchanged") from error
     return target
 
 
@@ -174,20 +164,28 @@ def _checked_splits(
     return splits
 
 
-def _write_split(rows: Dataset, root: Path, folder: str, split: str) -> dict[str, Any]:
-    """Write one split's files; what the manifest says of it."""
-    (root / folder).mkdir(exist_ok=True)
+def _write_configs(splits: Mapping[str, Mapping[str, Dataset]], root: Path) -> dict[str, dict[str, Any]]:
+    """Write every split's Parquet files; what the manifest says of each."""
+    facts: dict[str, dict[str, Any]] = {}
+    with _no_progress_bars():
+        for n, (config, parts) in enumerate(splits.items()):
+            folder = config if n else "data"  # the default config stands first
+            (root / folder).mkdir()
+            facts[config] = {}
+            for split, rows in parts.items():
+                _write_files(rows, root / folder, split)
+                path = f"{folder}/{split}-*.parquet"
+                facts[config][split] = {"rows": len(rows), "content_hash": content_hash(rows), "path": path}
+    return facts
+
+
+def _write_files(rows: Dataset, folder: Path, split: str) -> None:
     row_bytes = max(1.0, rows.data.nbytes / max(1, len(rows.data)))
     files = max(1, math.ceil(len(rows) * row_bytes / _BYTES_PER_FILE))
     group = int(max(1, min(_ROWS_PER_GROUP, _BYTES_PER_GROUP / row_bytes)))
     for n in range(files):
         part = rows.shard(files, n, contiguous=True) if files > 1 else rows
-        part.to_parquet(root / folder / f"{split}-{n:05d}-of-{files:05d}.parquet", batch_size=group)
-    return {"rows": len(rows), "content_hash": content_hash(rows), "path": f"{folder}/{split}-*.parquet"}
-
-
-def _folder_of(config: str, default: str) -> str:
-    return "data" if config == default else config
+        part.to_parquet(folder / f"{split}-{n:05d}-of-{files:05d}.parquet", batch_size=group)
 
 
 def _sibling(target: Path, role: str) -> Path:
@@ -195,27 +193,42 @@ def _sibling(target: Path, role: str) -> Path:
 
 
 @contextmanager
-def _only_writer(target: Path) -> Iterator[None]:
-    """Keep other writers of the same folder out, and put right what a killed one left beside it."""
+def _only_writer(target: Path) -> Iterator[Path]:
+    """An empty folder beside the target to write into; other writers are kept out, what killed ones left is cleared."""
     target.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(_sibling(target, "lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise ReleaseError(f"another run is writing to {target}; wait for it or give another folder") from error
+    replaced, fresh = _sibling(target, "replaced"), _sibling(target, "writing")
     try:
-        replaced = _sibling(target, "replaced")
         if replaced.exists() and not target.exists():  # killed between the two renames of _take_place
             replaced.rename(target)
-        for stale in (replaced, _sibling(target, "writing")):
+        for stale in (replaced, fresh):
             shutil.rmtree(stale, ignore_errors=True)
-        yield
+        fresh.mkdir()
+        yield fresh
     finally:
+        shutil.rmtree(fresh, ignore_errors=True)
         # Nothing may stay beside the release. A writer that opened the file meanwhile sees that it is gone and starts
         # over; Windows does not delete an open file, and there it stays.
         with suppress(OSError):
             Path(lock.lock_file).unlink()
         lock.release()
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """A bar for each file, of a second or less, only hides what the recipe says."""
+    if are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
 
 
 def _take_place(fresh: Path, target: Path) -> None:

@@ -115,11 +115,12 @@ class GenerationProcessor(ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         # The address must travel to other processes; the model's identity is added so that another model behind the
-        # same address does not get the first one's cached rows.
-        return {f.name: getattr(self, f.name) for f in fields(self)} | {"_model": self.client.server.model}
+        # same address does not get the first one's cached rows, nor another repair prompt the first one's.
+        seen = (self.client.server.model, self.client.repair.sha)
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {"_seen": seen}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        state.pop("_model", None)
+        state.pop("_seen", None)
         self.__dict__.update(state)
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
@@ -151,6 +152,7 @@ class GenerationProcessor(ABC):
             return
         long: list[tuple[str, str]] = []
         overhead = max(len(template.text.encode()) for template in self.templates)
+        dataset = dataset.with_format(None)
         for number in suspects(self.client, dataset, overhead, self.parameters.max_new_tokens):
             row = dataset[number]
             rendered = [] if row.get("status") == REJECTED else self.render(row)
@@ -205,6 +207,8 @@ class GenerationProcessor(ABC):
                 "attempts": sum(len(reply.keys) for reply in mine),
                 "generation_keys": [key for reply in mine for key in reply.keys],
             }
+            if row.get("status") == REJECTED:
+                made |= {name: row[name] for name in made if row.get(name) is not None}
             for name, value in made.items():
                 columns.setdefault(name, []).append(value)
         return columns

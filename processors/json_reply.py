@@ -7,9 +7,8 @@ import orjson
 
 from tagsmith.processors.endpoint.request import UnparsedReplyError
 
-_THOUGHT = re.compile(r"<think>.*?</think>\s*", re.DOTALL)
 _FENCE = re.compile(r"```[\w-]*\s*\n(.*?)```", re.DOTALL)
-_TRAILING_COMMA = re.compile(r",(\s*[\]}])")
+_TEXT_OR_TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[\]}])')
 
 
 def read_json(text: str) -> Any:
@@ -26,7 +25,10 @@ def read_json(text: str) -> Any:
         return orjson.loads(text)  # the usual case costs one parse
     except orjson.JSONDecodeError:
         pass
-    bare = _THOUGHT.sub("", text).strip()
+    thought, ended, rest = text.partition("</think>")  # some servers leave out the opening mark
+    bare = (rest if ended else thought).strip()
+    if bare.startswith("<think>"):  # what it holds is a draft
+        raise UnparsedReplyError("the answer ends within its thoughts")
     if not bare:
         raise UnparsedReplyError("the answer is empty")
     fences = _FENCE.findall(bare)
@@ -37,7 +39,7 @@ def read_json(text: str) -> Any:
         end = bare.rfind("]" if bare[first] == "[" else "}")
         candidates.append(bare[first : end + 1])
     for candidate in candidates:
-        for attempt in (candidate, _TRAILING_COMMA.sub(r"\1", candidate)):
+        for attempt in (candidate, _TEXT_OR_TRAILING_COMMA.sub(r"\1", candidate)):
             try:
                 value = orjson.loads(attempt)
             except orjson.JSONDecodeError:

@@ -7,8 +7,10 @@ follow are sent before the first is waited for: the window of requests in flight
 import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
+import orjson
 from datasets import Dataset, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from datasets.fingerprint import Hasher
 from tqdm.auto import tqdm
@@ -60,8 +62,8 @@ def map_rows(
             # The store is the cache. That of `datasets` would keep rows whose request failed and never ask again.
             load_from_cache_file=False,
         )
-    if ahead.failed:  # other contents than a run without failures has: later steps must not take it for that one
-        mapped._fingerprint = Hasher.hash([fingerprint, ahead.failed])
+    # Later steps are cached by this. Another store, or a request that failed this time, gives other contents.
+    mapped._fingerprint = Hasher.hash([fingerprint, ahead.digest.hexdigest()])
     return mapped
 
 
@@ -71,11 +73,12 @@ class _Ahead:
     def __init__(
         self, dataset: Dataset, processor: GenerationProcessor, description: str, batch_size: int, progress: bool
     ) -> None:
-        self._dataset, self._processor, self._batch_size = dataset, processor, batch_size
+        self._dataset = dataset.with_format(None)  # a processor reads Python values
+        self._processor, self._batch_size = processor, batch_size
         self._look_ahead = max(LOOK_AHEAD_WINDOWS * processor.client.concurrency, 4 * batch_size)
         self._sent: deque[Batch] = deque()
         self._next = 0  # first row that has not been sent
-        self.failed: list[int] = []  # rows that got no answer in time
+        self.digest = blake2b(digest_size=16)  # of all new columns
         self._bars_were_off = are_progress_bars_disabled()
         self._bar = tqdm(total=len(dataset), desc=description, unit=" rows", disable=not progress)
 
@@ -104,8 +107,7 @@ class _Ahead:
             self._send()
             sent += 1
         columns = self._processor.finish(batch)
-        reasons = zip(numbers, columns["reason"], strict=True)
-        self.failed += [number for number, reason in reasons if reason.startswith("endpoint:")]
+        self.digest.update(orjson.dumps(columns, default=repr, option=orjson.OPT_NON_STR_KEYS))
         usage = self._processor.client.usage
         self._bar.set_postfix(stored=usage.store_hits, retries=usage.retries, unparsed=usage.unparsed, refresh=False)
         self._bar.update(len(numbers))

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined, Template, nodes
-from jinja2.exceptions import TemplateSyntaxError
+from jinja2.exceptions import TemplateSyntaxError, UndefinedError
 
 from tagsmith.processors.errors import InputError
 
@@ -43,7 +43,10 @@ class PromptTemplate:
         if path.suffix:
             if not path.is_file():
                 raise InputError(f"prompt file {name!r} does not exist; give a .jinja file, or one of: {_listed()}")
-            return cls(name, path.read_text(encoding="utf-8"))
+            try:
+                return cls(name, path.read_text(encoding="utf-8"))
+            except UnicodeDecodeError as error:
+                raise InputError(f"prompt file {name!r} is not UTF-8 text: {error}; save it as UTF-8") from error
         shipped = files("tagsmith.processors") / "prompts" / f"{name}.jinja"
         if not shipped.is_file():
             raise InputError(f"no prompt named {name!r}; tagsmith ships: {_listed()}; a file's path works too")
@@ -81,7 +84,10 @@ class PromptTemplate:
         """The prompt's text. Unknown and missing names are errors; values go in as they are, never re-interpreted."""
         if self.inputs != values.keys():
             self.check(*values)
-        return _compiled(self.text).render(values)
+        try:
+            return _compiled(self.text).render(values)
+        except UndefinedError as error:
+            raise InputError(f"prompt {self.name!r}: {error}; use each name as {{{{ name }}}} alone") from error
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:

@@ -59,7 +59,7 @@ def to_rows(
         instruction, response (``str | None``): text; an Alpaca row's input follows its instruction after a blank line.
             In a conversation: its first user turn and its last answer, for those who look at the rows.
         messages (``list[{role, content}] | None``): the whole conversation, None in a single-turn row. Only there when
-            the source has conversations.
+            the source has conversations (a list of messages as `prompt` is one).
         status (``str``), reason (``str``): "ok", or "rejected" and why (only with `reject_bad`).
 
     Args:
@@ -74,7 +74,10 @@ def to_rows(
     """
     if len(dataset) == 0:
         raise InputError("the dataset is empty (0 rows); give one with rows, or another --split")
+    dataset = dataset.with_format(None)  # the adapter reads Python values
     adapter = RowAdapter.for_columns(dataset.column_names, instruction_column, response_column, reject_bad)
+    if adapter.conversation is None and not isinstance(dataset.features[adapter.instruction or ""], Value):
+        adapter = replace(adapter, keeps_messages=True)
     made = adapter.features()
     taken = [name for name in dataset.column_names if name in made or name in set(reserved)]
     sources = {name: _free_name(f"source_{name}", dataset.column_names) for name in taken}
@@ -105,6 +108,8 @@ class RowAdapter:
     response: str | None
     reject_bad: bool
     sources: Mapping[str, str] = field(default_factory=dict)  # columns that were set aside under another name
+    keeps_messages: bool = False  # the instruction's column holds messages, as TRL's prompt/completion does
+    version: int = 1  # raise when a row would be read differently: `datasets` hashes this, and not the code
 
     @classmethod
     def for_columns(
@@ -132,7 +137,7 @@ class RowAdapter:
         """Types of the columns that are made."""
         text = Value("string")
         made = Features({"id": text, "instruction": text, "response": text})
-        if self.conversation:
+        if self.conversation or self.keeps_messages:
             made["messages"] = List({"role": text, "content": text})
         if self.reject_bad:
             made |= {"status": text, "reason": text}
@@ -179,7 +184,8 @@ class RowAdapter:
 
     def _conversation(self, turns: Any) -> dict[str, Any]:
         name = self.conversation or self.instruction or ""
-        if isinstance(turns, dict):  # a struct of lists, as older files store it
+        if isinstance(turns, dict) and all(isinstance(values, list) for values in turns.values()):
+            # A struct of lists, as older files store it.
             turns = [dict(zip(turns, values, strict=True)) for values in zip(*turns.values(), strict=True)]
         if not isinstance(turns, list):
             raise InputError(f"column {name!r} is {_shown(turns)}; expected a list of messages")
@@ -187,7 +193,7 @@ class RowAdapter:
         for position, turn in enumerate(turns):
             where = f"{name}[{position}]"
             role = (turn.get("role") or turn.get("from")) if isinstance(turn, dict) else None
-            if role not in _ROLES:
+            if not isinstance(role, str) or role not in _ROLES:
                 raise InputError(f"{where} has the role {_shown(role)}; expected one of {', '.join(_ROLES)}")
             content = turn["content"] if turn.get("content") is not None else turn.get("value")
             messages.append({"role": _ROLES[role], "content": _text(content, where)})

@@ -4,6 +4,7 @@ tagsmith run judge-instag-tags --release runs/instag-demo --cases 100 --endpoint
 """
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,20 +15,16 @@ from datasets import concatenate_datasets
 from tagsmith.cards.release import load_config
 from tagsmith.processors.embedding import TextEmbedder
 from tagsmith.processors.errors import InputError
-from tagsmith.processors.instag.quality_cases import (
-    CaseScore,
-    consistency_cases,
-    consistency_score,
-    precision_cases,
-    precision_score,
-)
+from tagsmith.processors.instag.quality_cases import consistency_cases, precision_cases
 from tagsmith.processors.instag.quality_judges import TagConsistencyJudge, TagPrecisionJudge
+from tagsmith.processors.instag.quality_scores import CaseScore, consistency_score, precision_score
 from tagsmith.processors.map_rows import map_rows
 from tagsmith.recipes.arguments import EndpointArguments
 from tagsmith.recipes.command import run
+from tagsmith.recipes.dry_run import dry_run
 from tagsmith.recipes.parsing import parse
 from tagsmith.recipes.ranks import Ranks
-from tagsmith.recipes.summary import print_table
+from tagsmith.recipes.summary import print_table, usage_lines
 
 
 @dataclass
@@ -47,8 +44,7 @@ class JudgeArguments:
 def main(argv: Sequence[str]) -> None:
     """Run the recipe."""
     endpoint, own = parse("judge_instag_tags", __doc__ or "", (EndpointArguments, JudgeArguments), argv)
-    if endpoint.dry_run:
-        raise InputError(f"--dry_run is not needed here: this sends {4 * own.cases:,} requests, one a case")
+    output = _output_file(own.output) if own.output else None
     tagged = load_config(own.release, "tagged")["train"]
     embedder = TextEmbedder(own.embedding_model, cache_dir="runs/embeddings")
     precision = concatenate_datasets(
@@ -64,25 +60,44 @@ def main(argv: Sequence[str]) -> None:
         ]
     )
     settings, ranks = endpoint.to_endpoint(), Ranks.from_environment()
-    judges = (TagPrecisionJudge(endpoint=settings), TagConsistencyJudge(endpoint=settings))
-    for judge, cases in zip(judges, (precision, consistency), strict=True):
+    judges = {
+        "precision": (TagPrecisionJudge(endpoint=settings), precision),
+        "consistency": (TagConsistencyJudge(endpoint=settings), consistency),
+    }
+    if endpoint.dry_run:
+        for name, (judge, cases) in judges.items() if ranks.first else ():
+            print_table(f"Dry run, {name}: nothing was sent", dry_run(cases, judge))
+        return
+    for judge, cases in judges.values():
         ranks.generate_share(cases, judge)
     if not ranks.first:
         return
+    judged = {name: map_rows(cases, judge, description=f"judging {name}") for name, (judge, cases) in judges.items()}
     scores = {
-        "precision": asdict(precision_score(map_rows(precision, judges[0], description="judging precision"))),
-        "consistency": asdict(consistency_score(map_rows(consistency, judges[1], description="judging consistency"))),
+        "precision": asdict(precision_score(judged["precision"])),
+        "consistency": asdict(consistency_score(judged["consistency"])),
     }
-    lines = [
-        (f"tag {name}, {kind}", _shown(CaseScore(**score)))
-        for name, kinds in scores.items()
-        for kind, score in kinds.items()
-    ]
-    print_table("Cases without objection (paper, Tab. 8, GPT-4: precision 96.1 / 6.1, consistency 86.6 / 7.8 %)", lines)
-    if own.output:
-        model = judges[0].client.server.model
-        report = {"release": Path(own.release).name, "model": model, "seed": own.seed, "scores": scores}
-        Path(own.output).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    client = judges["precision"][0].client  # the judges share it: their settings are the same
+    if output:
+        report = {"release": Path(own.release).name, "model": client.server.model, "seed": own.seed, "scores": scores}
+        output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print_table(
+        "Cases without objection (paper, Tab. 8, GPT-4: precision 96.1 / 6.1, consistency 86.6 / 7.8 %)",
+        [
+            (f"tag {name}, {kind}", _shown(CaseScore(**score)))
+            for name, kinds in scores.items()
+            for kind, score in kinds.items()
+        ]
+        + usage_lines(client.usage),
+    )
+
+
+def _output_file(output: str) -> Path:
+    """The file for the scores; refused before anything is paid for when it cannot be written."""
+    path = Path(output).expanduser()
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise InputError(f"output {output} cannot be written; give a file in a folder that exists (--output FILE)")
+    return path
 
 
 def _shown(score: CaseScore) -> str:

@@ -40,7 +40,7 @@ def parse(recipe: str, about: str, blocks: Sequence[type], argv: Sequence[str]) 
         prog=program,
         usage=f"{program} [--config FILE] [flags]",
         description=about,
-        epilog=_about_config(recipe),
+        epilog=f"--config reads flags from a YAML file{_or_shipped(recipe)}. Flags given here win.",
         formatter_class=HelpFormatter,
     )
     given = _with_config(recipe, argv, known)
@@ -67,7 +67,7 @@ def check_types(block: Any) -> None:
             setattr(block, f.name, float(value))
         elif not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
             expected = " or ".join("null" if kind is types.NoneType else kind.__name__ for kind in allowed)
-            raise InputError(f"{f.name} is {value!r} ({type(value).__name__}); expected {expected}")
+            raise InputError(f"{f.name} is {value!r} ({type(value).__name__}); give a value of type {expected}")
 
 
 def _with_config(recipe: str, argv: Sequence[str], known: list[str]) -> list[str]:
@@ -78,7 +78,7 @@ def _with_config(recipe: str, argv: Sequence[str], known: list[str]) -> list[str
     if "--config" in given:
         place = given.index("--config") + 1
         if place == len(given):
-            raise InputError(f"--config needs a file; {_about_config(recipe)}")
+            raise InputError(f"--config needs a YAML file{_or_shipped(recipe)}")
         if "--config" in given[place:]:
             raise InputError("--config is given twice; give one file, and further values as flags")
         path = _config_path(recipe, given[place])
@@ -93,9 +93,8 @@ def _shipped(recipe: str) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def _about_config(recipe: str) -> str:
-    names = ", ".join(_shipped(recipe))
-    return "--config FILE reads flags from YAML" + (f" (shipped: {names})" if names else "") + "; flags given here win."
+def _or_shipped(recipe: str) -> str:
+    return f", or one of the shipped: {', '.join(names)}" if (names := _shipped(recipe)) else ""
 
 
 def _config_path(recipe: str, given: str) -> Path:
@@ -104,8 +103,7 @@ def _config_path(recipe: str, given: str) -> Path:
         return path
     if given in shipped:
         return shipped[given]
-    names = f", or one of the shipped: {', '.join(shipped)}" if shipped else ""
-    raise InputError(f"config file {given!r} does not exist; give a YAML file{names}")
+    raise InputError(f"config file {given!r} does not exist; give a YAML file{_or_shipped(recipe)}")
 
 
 def _check_config(path: Path, known: list[str]) -> None:
@@ -114,7 +112,7 @@ def _check_config(path: Path, known: list[str]) -> None:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"config file {path} cannot be read: {error}; give a YAML file in UTF-8") from error
     except yaml.YAMLError as error:
-        raise InputError(f"config file {path} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise InputError(f"config file {path} is not valid YAML: {' '.join(str(error).split())}; mend it") from error
     if not isinstance(config, dict):
         raise InputError(f"config file {path} holds {type(config).__name__}; expected a mapping of names to values")
     for name, value in config.items():
@@ -122,7 +120,9 @@ def _check_config(path: Path, known: list[str]) -> None:
             if not isinstance(value, dict):
                 raise InputError(f"config file {path}: env is {value!r}; expected a mapping of variables to values")
         elif name not in known:
-            raise InputError(f"config file {path} has an unknown key {name!r}{_nearest(str(name), known, '')}")
+            raise InputError(
+                f"config file {path} has an unknown key {name!r}{_nearest(str(name), known, '')}; `--help` lists all"
+            )
 
 
 def _nearest(name: str, known: list[str], prefix: str) -> str:

@@ -1,16 +1,22 @@
 """Several ranks under `accelerate launch`: each generates a share of the requests, one goes on alone after that."""
 
 import os
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
-from typing import Any
 
 from datasets import Dataset
 from tqdm.auto import tqdm
 
-from tagsmith.processors.generation_processor import REJECTED, GenerationProcessor
+from tagsmith.processors.endpoint.client import Client
+from tagsmith.processors.endpoint.endpoint import Endpoint
+from tagsmith.processors.endpoint.ticket import Ticket
+from tagsmith.processors.endpoint.usage import Usage
+from tagsmith.processors.errors import BudgetReachedError
+from tagsmith.processors.generation_processor import REJECTED, GenerationProcessor, rows_of
 
 _BATCH = 256
+_WINDOWS_AHEAD = 64
 
 
 @dataclass(frozen=True)
@@ -35,34 +41,69 @@ class Ranks:
 
         A request belongs to the rank that its store key falls on: equal requests of different rows meet in one rank,
         so nothing is generated twice. Rank 0 then finds everything in the store. Alone, there is nothing to do.
+
+        The window of requests in flight and the budget are those of all ranks together, so each takes its part; each
+        client's usage is then the sum over all ranks.
+
+        Raises:
+            BudgetReachedError: this rank's part is used up. EndpointError, StoreError, InputError: as for one rank.
         """
         if self.world == 1:
             return
         processor.check_lengths(dataset)
         client = processor.client
-        tickets: list[Any] = []
-        for batch in tqdm(
-            dataset.iter(batch_size=_BATCH), total=-(-len(dataset) // _BATCH), desc="generating", disable=not self.first
-        ):
-            names = list(batch)
-            rows = [dict(zip(names, values, strict=True)) for values in zip(*batch.values(), strict=True)]
-            mine = [
-                request
-                for row in rows
-                if row.get("status") != REJECTED and not isinstance(rendered := processor.render(row), str)
-                for request in rendered
-                if client.key_of(request)[0] % self.world == self.rank
-            ]
-            tickets.append(client.submit(mine, processor.read))
-            while len(tickets) > 64 * client.concurrency // _BATCH + 4:
-                tickets.pop(0).result()
+        whole, window, used = client.endpoint, client.concurrency, client.usage
+        client.endpoint, client.concurrency = self._part_of(whole, used), max(1, window // self.world)
+        client.usage = Usage()
+        try:
+            self._generate(dataset, processor, client)
+        except BudgetReachedError as error:
+            raise BudgetReachedError(
+                f"rank {self.rank} of {self.world}, with its part of the budget: {error}"
+            ) from error
+        client.usage = self._used_by_all(used, client.usage)
+        client.endpoint, client.concurrency = whole, window
+
+    def _generate(self, dataset: Dataset, processor: GenerationProcessor, client: Client) -> None:
+        tickets: deque[Ticket] = deque()
+        batches = tqdm(
+            dataset.iter(batch_size=_BATCH), "generating", -(-len(dataset) // _BATCH), disable=not self.first
+        )
+        for batch in batches:
+            mine, labels = [], []
+            for row in rows_of(batch):
+                rendered = "rejected" if row.get("status") == REJECTED else processor.render(row)
+                for request in () if isinstance(rendered, str) else rendered:
+                    if client.key_of(request)[0] % self.world == self.rank:
+                        mine.append(request)
+                        labels.append(str(row.get("id", "?")))
+            tickets.append(client.submit(mine, processor.read, labels))
+            while len(tickets) > _WINDOWS_AHEAD * client.concurrency // _BATCH + 4:
+                tickets.popleft().result()
         for ticket in tickets:
             ticket.result()
-        self.wait()
 
-    def wait(self) -> None:
-        """Until all ranks are here. Another rank may have hours of generation left, so the patience is a month."""
-        if self.world > 1:
-            from accelerate import PartialState
+    def _part_of(self, endpoint: Endpoint, used: Usage) -> Endpoint:
+        """The same endpoint with this rank's part of the budget that is left."""
+        tokens, cost = endpoint.max_tokens_total, endpoint.max_cost
+        if tokens is not None:
+            tokens = max(1, (tokens - used.prompt_tokens - used.reply_tokens) // self.world)
+        if cost is not None:
+            cost = max(0.0, cost - (endpoint.cost(used.prompt_tokens, used.reply_tokens) or 0.0)) / self.world
+        return replace(endpoint, max_tokens_total=tokens, max_cost=cost)
 
-            PartialState(timeout=timedelta(days=30)).wait_for_everyone()
+    def _used_by_all(self, before: Usage, usage: Usage) -> Usage:
+        """Wait until all ranks are here, and add up what each has used.
+
+        Another rank may have hours of generation left, so the patience is a month.
+        """
+        from accelerate import PartialState
+        from accelerate.utils import gather_object
+
+        PartialState(timeout=timedelta(days=30)).wait_for_everyone()
+        parts: list[Usage] = [before, *gather_object([usage])]
+        total = Usage(**{f.name: sum(getattr(part, f.name) for part in parts) for f in fields(Usage)})
+        # Rank 0 goes through all rows again and counts these anew. What was paid for a moment ago is no store hit.
+        total.unparsed = total.failed = 0
+        total.store_hits = -(total.requests - total.repairs)
+        return total

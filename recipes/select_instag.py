@@ -29,7 +29,10 @@ from tagsmith.recipes.instag_card import card_text, pictures
 from tagsmith.recipes.parsing import parse
 from tagsmith.recipes.ranks import Ranks
 from tagsmith.recipes.sources import load_source
-from tagsmith.recipes.summary import counted, print_table, rejected_by_reason
+from tagsmith.recipes.summary import counted, print_table, rejected_by_reason, usage_lines
+
+# Columns of the normaliser and of the selector.
+_MADE_LATER = {"tags", "dropped_tags", "unseen_tags", "selected", "pass_number", "pick_number"}
 
 
 @dataclass
@@ -90,7 +93,7 @@ def main(argv: Sequence[str]) -> None:
         instruction_column=data.instruction_column,
         response_column=data.response_column,
         reject_bad=data.reject_bad_rows,
-        reserved=tagger.features({}).keys() | {"tags", "unseen_tags", "selected", "pass_number", "pick_number"},
+        reserved=tagger.features({}).keys() | _MADE_LATER,
     )
     ranks = Ranks.from_environment()
     if endpoint.dry_run:
@@ -109,7 +112,8 @@ def main(argv: Sequence[str]) -> None:
             f" {rejected[0]['reason']}"
         )
     fitted = normalizer.fit(tagged)
-    tagged = tagged.map(fitted, batched=True, desc="normalising")
+    assert fitted.vocabulary is not None
+    tagged = tagged.map(fitted, batched=True)
     selection = selector.fit(tagged)
     release = {
         "default": selection.choose(tagged),
@@ -165,10 +169,7 @@ def main(argv: Sequence[str]) -> None:
                 "tags after each stage",
                 " → ".join(f"{stage['tags_after']:,} {stage['stage']}" for stage in fitted.report()),
             ),
-            ("requests answered", f"{usage.requests:,} ({usage.repairs:,} of them repairs)"),
-            ("found in the store", f"{usage.store_hits:,}"),
-            ("retries", f"{usage.retries:,}"),
-            ("tokens", f"{usage.prompt_tokens:,} prompt, {usage.reply_tokens:,} reply"),
+            *usage_lines(usage),
             ("seconds", f"{seconds:.1f} ({len(rows) / seconds:,.0f} rows/s)"),
             ("release", str(folder)),
             ("load it", f'load_dataset("{own.output}")'),

@@ -47,19 +47,32 @@ def _open(data: DataArguments) -> Dataset:
     kind = next((_FORMATS[suffix] for suffix in path.suffixes if suffix in _FORMATS), None)
     if path.is_file() and kind is None:
         raise InputError(f"{data.dataset} is of an unknown type; expected {', '.join(_FORMATS)}, plain or as .gz")
+    if path.is_file() and path.stat().st_size == 0:
+        raise InputError(f"{data.dataset} is empty (0 bytes); give a file with rows")
     try:
         if path.is_file():
             options = {"sep": "\t"} if ".tsv" in path.suffixes else {}
-            return load_dataset(kind, data_files=str(path), split="train", **options)
-        if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
+            loaded = load_dataset(kind, data_files=str(path), **options)
+        elif (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
             loaded = load_from_disk(str(path))
         else:
             loaded = load_dataset(data.dataset, data.dataset_config, revision=data.revision)
     except Exception as error:  # the library raises many kinds; each becomes one line
-        said = " ".join(str(error).split())[:300] or type(error).__name__
-        hint = "check the name and the file's format, and that the Hub can be reached; or give a local file, or `seeds`"
+        said = _words(error)
+        if "corresponds to no data" in said:
+            raise InputError(f"{data.dataset} is empty (0 rows); give a file with rows") from error
+        hint = "check the name, and that the Hub can be reached; or give a local file, or `seeds`"
+        if path.exists():
+            hint = "mend it, or check that its suffix says its format"
         raise InputError(f"cannot read dataset {data.dataset!r}: {said}; {hint}") from error
     return _split(loaded, data)
+
+
+def _words(error: BaseException) -> str:
+    """What went wrong: the library's own words for a file that it cannot read are in the error's cause."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split()).rstrip(".")[:300] or type(error).__name__
 
 
 def _split(loaded: Any, data: DataArguments) -> Dataset:

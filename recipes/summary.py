@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from datasets import Dataset
 
+from tagsmith.processors.endpoint.usage import Usage
+
 
 def print_table(title: str, lines: Sequence[tuple[str, str]]) -> None:
     """Two aligned columns under a title."""
@@ -12,6 +14,16 @@ def print_table(title: str, lines: Sequence[tuple[str, str]]) -> None:
     print(f"\n{title}")
     for name, value in lines:
         print(f"  {name:<{width}}  {value}")
+
+
+def usage_lines(usage: Usage) -> list[tuple[str, str]]:
+    """Lines on what the endpoint was asked for."""
+    return [
+        ("requests answered", f"{usage.requests:,} ({usage.repairs:,} of them repairs)"),
+        ("found in the store", f"{usage.store_hits:,}"),
+        ("retries", f"{usage.retries:,}"),
+        ("tokens", f"{usage.prompt_tokens:,} prompt, {usage.reply_tokens:,} reply"),
+    ]
 
 
 def reason_code(reason: str) -> str:

@@ -50,7 +50,7 @@ def aggregate(rows, min_support=2, min_confidence=0.99):
 BASKETS = st.lists(st.frozensets(st.sampled_from("abcdefg"), max_size=5), min_size=1, max_size=40).filter(any)
 
 
-@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning:mlxtend")
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 @settings(deadline=None, max_examples=80)
 # No fraction of so few rows equals these confidences, so mlxtend's rounding cannot decide.
 @given(baskets=BASKETS, min_support=st.integers(1, 8), min_confidence=st.sampled_from([0.1234, 0.5432, 0.8765, 0.9876]))

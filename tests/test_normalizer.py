@@ -224,6 +224,7 @@ def test_a_rare_tag_that_is_a_canonical_name_is_kept_but_no_other_rare_spelling(
         "pythons": (None, "frequency"),
     }
     assert fitted.vocabulary.table["canonical_count"].to_pylist() == [6, 0, 6, 0]  # ties: alphabetical
+    assert fitted.vocabulary.lookup("PyThOn") == "python"  # an unseen spelling follows the kept ones
 
 
 @pytest.mark.parametrize(

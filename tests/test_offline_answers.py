@@ -17,9 +17,10 @@ from tagsmith.processors.endpoint.offline.bodies import Parameters
 from tagsmith.processors.endpoint.offline.draw import Draw
 from tagsmith.processors.endpoint.offline.faults import Faults
 from tagsmith.processors.endpoint.offline.generation import Generation, Prompt, generate, recognise
-from tagsmith.processors.endpoint.offline.grammar import SchemaError, Shaper, check_schema
+from tagsmith.processors.endpoint.offline.grammar import Shaper
 from tagsmith.processors.endpoint.offline.keyphrases import keyphrases
 from tagsmith.processors.endpoint.offline.regex_sample import NoMatchError, sample
+from tagsmith.processors.endpoint.offline.schema_check import SchemaError, check_schema
 from tagsmith.processors.endpoint.offline.tokens import token, tokenize, top_tokens
 from tagsmith.processors.endpoint.offline.validation import Grammar
 from tagsmith.processors.errors import InputError
@@ -469,7 +470,7 @@ def test_failures_are_a_share_and_retries_succeed():
         seen: dict[bytes, list[int | None]] = {request: [] for request in order}
         for request in order:
             while failure := faults.failure(request):
-                seen[request].append(failure.status)
+                seen[request].append(getattr(failure, "status", None))
         return seen
 
     seen = outcomes(requests)

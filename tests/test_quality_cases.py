@@ -9,13 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagsmith.processors.errors import InputError
-from tagsmith.processors.instag.quality_cases import (
-    CaseScore,
-    consistency_cases,
-    consistency_score,
-    precision_cases,
-    precision_score,
-)
+from tagsmith.processors.instag.quality_cases import consistency_cases, precision_cases
+from tagsmith.processors.instag.quality_scores import CaseScore, consistency_score, precision_score
 
 TAGS = ["algebra", "geometry", "poem", "rhyme", "sonnet", "sorting"]
 # Angles in degrees: algebra and geometry are near, poem, rhyme and sonnet are near, sorting is far from all.

@@ -65,14 +65,15 @@ def test_labels_equal_sklearn_where_the_short_bound_is_used(eps, min_samples):
     np.testing.assert_array_equal(labels, sklearn_labels(vectors, eps, min_samples))
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_pairs_equal_the_definition_over_several_blocks(monkeypatch, dtype):
+@pytest.mark.parametrize(("dtype", "n"), [(np.float32, 700), (np.float64, 700), (np.float32, 201), (np.float32, 38)])
+def test_pairs_equal_the_definition_over_several_blocks(monkeypatch, dtype, n):
     for name, value in (("ROWS", 37), ("COLUMNS", 50), ("STRIP", 100)):
         monkeypatch.setattr(close_pairs_module, name, value)
-    vectors = 3 * clustered(700, 48, seed=5).astype(dtype)
+    vectors = 3 * clustered(n, 48, seed=5).astype(dtype)
+    vectors[-1] = vectors[0]  # a pair in the corner block
     for eps in (0.01, 0.1, 0.8):
         expected = pairs_by_definition(vectors, eps)
-        assert len(expected) > 100
+        assert (0, n - 1) in expected
         assert found_pairs(vectors, eps) == expected
 
 

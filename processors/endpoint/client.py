@@ -9,7 +9,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import orjson
@@ -59,11 +59,12 @@ class Client:
         self.usage = Usage()
         self.concurrency = endpoint.concurrency or server.max_concurrent or DEFAULT_CONCURRENCY
         self._key = KeyMaker(server.model)
-        self._repair = repair or PromptTemplate.load("repair")
+        self.repair = repair or PromptTemplate.load("repair")
         self._dialect = server.dialect
         self._queue: deque[Job] = deque()
-        self._pending: dict[bytes, Job] = {}
+        self._pending: dict[tuple[bytes, Reader], Job] = {}
         self._lock = threading.Lock()  # guards _pending: who waits for a key that is asked for already
+        self._starting = threading.Lock()  # two callers must not start two servers
         self._idle: list[asyncio.Future[None]] = []
         self._workers: list[asyncio.Task[None]] = []
         self._in_a_row = 0
@@ -77,29 +78,34 @@ class Client:
     def submit(self, requests: Sequence[Request], read: Reader, rows: Sequence[str] | None = None) -> Ticket:
         """Start on `requests`; `read` makes a value of a reply's text or raises UnparsedReplyError.
 
-        What the store holds is answered from it. Equal requests are sent once, however many ask for them at a time.
-        `rows` names each request's row, for errors.
+        What the store holds is answered from it. Requests that are equal and read alike are sent once, however many
+        ask for them at a time. `rows` names each request's row, for errors.
         """
         ticket = Ticket(len(requests), rows)
         new: list[Job] = []
-        for index, request in enumerate(requests):
-            content = request.content
-            key = self._key(request, content)
-            with self._lock:
-                if self._error is not None:
-                    ticket.fail(self._error)
-                    return ticket
-                job = self._pending.get(key)
-                if job is None:
-                    job = self._pending[key] = Job(request, content, key, read)
-                    new.append(job)
-                job.places.append((ticket, index))
-        # Looked up after the key is marked as pending: a reply that is stored meanwhile is either found here, or its
-        # job was still pending above. None falls in between.
-        stored = self.store.get_many([job.key for job in new])
-        missing = [job for job in new if not self._answered_from_store(job, stored.get(job.key))]
-        if missing and self.url:
-            self._loop.call_soon_threadsafe(self._enqueue, missing)
+        try:
+            for index, request in enumerate(requests):
+                request = self._dialect.as_sent(request)
+                content = request.content
+                key = self._key(request, content)
+                with self._lock:
+                    if self._error is not None:
+                        ticket.fail(self._error)
+                        return ticket
+                    job = self._pending.get((key, read))
+                    if job is None:
+                        job = self._pending[key, read] = Job(request, content, key, read)
+                        new.append(job)
+                    job.places.append((ticket, index))
+            # Looked up after the key is marked as pending: a reply that is stored meanwhile is either found here, or
+            # its job was still pending above. None falls in between.
+            stored = self.store.get_many([job.key for job in new])
+            missing = [job for job in new if not self._answered_from_store(job, stored.get(job.key))]
+            if missing and self.url:
+                self._loop.call_soon_threadsafe(self._enqueue, missing)
+        except BaseException as error:
+            self._end(error)  # nobody will answer what is marked as pending: whoever waits for it must hear that
+            raise
         return ticket
 
     @property
@@ -109,6 +115,7 @@ class Client:
 
     def key_of(self, request: Request) -> bytes:
         """The store key of a request."""
+        request = self._dialect.as_sent(request)
         return self._key(request, request.content)
 
     def count_tokens(self, request: Request) -> int | None:
@@ -121,10 +128,16 @@ class Client:
         async def ask() -> int | None:
             way = connection(self.url, token_for(self.url))
             try:
-                status, _, answer = await way.post("/tokenize", body, self.endpoint.timeout_sec)
+                _, answer = await with_retries(
+                    lambda left_sec: self._post(way, "/tokenize", body, left_sec),
+                    self.endpoint.deadline_sec,
+                    self._count_retry,
+                )
+                tokens = orjson.loads(answer)
+            except (RefusedError, orjson.JSONDecodeError):
+                return None
             finally:
                 await way.close()
-            tokens = orjson.loads(answer) if status == 200 else None
             return len(tokens) if isinstance(tokens, list) else None
 
         return asyncio.run_coroutine_threadsafe(ask(), self._loop).result()
@@ -133,21 +146,25 @@ class Client:
     def url(self) -> str:
         """Where the server answers; starts one that is ours to start."""
         if self._url is None:
-            self._url = self._locate()
+            with self._starting:
+                self._url = self._url or self._locate()
         return self._url
 
     def close(self, grace_sec: float = 0.0) -> int:
         """Stop: start no request any more, wait up to `grace_sec` for those in flight, write all, let go of sockets.
 
-        Returns the number of requests that were in flight and dropped.
+        Whoever still waits for a ticket gets an EndpointError. Returns the number of requests that were in flight and
+        dropped.
         """
         dropped = 0
         if self._loop.is_running():
             dropped = asyncio.run_coroutine_threadsafe(self._shut_down(grace_sec), self._loop).result()
+            self._writer.close()  # before the loop, which it wakes: it would end there with replies unwritten
+            self._end(EndpointError("the client was closed before all replies were in; run the same again to continue"))
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
-            self._writer.close()
+            self.store.close()
         return dropped
 
     # --- on the loop's thread -----------------------------------------------------------------------------------
@@ -161,24 +178,23 @@ class Client:
             self._workers.append(self._loop.create_task(self._work()))
 
     async def _work(self) -> None:
-        way = connection(self.url, token_for(self.url))
+        way: Connection | None = None
         try:
+            way = connection(self.url, token_for(self.url))
             while not self._stopping:
                 if not self._queue:
                     idle = self._loop.create_future()
                     self._idle.append(idle)
                     await idle
                     continue
-                job = self._queue.popleft()
-                try:
-                    await self._answer(job, way)
-                except asyncio.CancelledError:
-                    raise
-                except BaseException as error:
-                    self._end(error)
-                    return
+                await self._answer(self._queue.popleft(), way)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self._end(error)
         finally:
-            await way.close()
+            if way is not None:
+                await way.close()
 
     async def _answer(self, job: Job, way: Connection) -> None:
         """Ask, read, and ask again with the reason while the reply cannot be read; never more than `max_repairs`."""
@@ -190,6 +206,8 @@ class Client:
             keys.append(key.hex())
             generation = None
             if known is None:
+                if self._stopping:
+                    return  # no repair is started any more; whoever waits is told by what stopped us
                 self.usage.check_budget(self.endpoint)
                 started = time.monotonic()
                 try:
@@ -211,7 +229,7 @@ class Client:
             except UnparsedReplyError as error:
                 if repairs_left:
                     await self._on_disk(generation)  # the bad reply is paid for as well: kept before it is used
-                    request = request.followed_by(completion.text, self._repair.render(reason=str(error)))
+                    request = request.followed_by(completion.text, self.repair.render(reason=str(error)))
                     content = request.content
                     key = self._key(request, content)
                     known = self.store.get_many([key]).get(key)
@@ -226,23 +244,27 @@ class Client:
     async def _generate(self, request: Request, way: Connection) -> Completion:
         async def attempt(left_sec: float) -> Completion:
             route, body = self._dialect.encode(request)
-            timeout = min(self.endpoint.timeout_sec, max(left_sec, 0.001))
-            status, headers, answer = await way.post(route, body, timeout)
-            if status == 200:
-                return self._dialect.decode(route, answer, headers)
-            raise failure_of(self.url + route, status, headers, answer)
-
-        def on_retry() -> None:
-            self.usage.retries += 1
+            headers, answer = await self._post(way, route, body, left_sec)
+            return self._dialect.decode(route, answer, headers)
 
         try:
-            completion = await with_retries(attempt, self.endpoint.deadline_sec, on_retry)
+            completion = await with_retries(attempt, self.endpoint.deadline_sec, self._count_retry)
         except RefusedError as error:
             if not self._refuses_structure(error, request):
                 raise
-            completion = await with_retries(attempt, self.endpoint.deadline_sec, on_retry)
+            completion = await with_retries(attempt, self.endpoint.deadline_sec, self._count_retry)
         self._in_a_row = 0
         return completion
+
+    async def _post(self, way: Connection, route: str, body: bytes, left_sec: float) -> tuple[Mapping[str, str], bytes]:
+        timeout = min(self.endpoint.timeout_sec, max(left_sec, 0.001))
+        status, headers, answer = await way.post(route, body, timeout)
+        if status != 200:
+            raise failure_of(self.url + route, status, headers, answer)
+        return headers, answer
+
+    def _count_retry(self) -> None:
+        self.usage.retries += 1
 
     def _refuses_structure(self, error: RefusedError, request: Request) -> bool:
         """Whether the server knows no schemas: then it is asked without from now on, and replies are parsed."""
@@ -333,9 +355,10 @@ class Client:
 
     def _finish(self, job: Job, reply: Reply) -> None:
         with self._lock:
-            self._pending.pop(job.key, None)
-            # Every place but the one that was paid for found its reply there already.
-            self.usage.store_hits += len(job.places) - (not reply.from_store)
+            self._pending.pop((job.key, job.read), None)
+            if reply.text is not None:
+                # Every place but the one that was paid for found its reply there already.
+                self.usage.store_hits += len(job.places) - (not reply.from_store)
         for ticket, index in job.places:
             ticket.set_reply(index, reply)
 

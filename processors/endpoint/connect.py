@@ -30,6 +30,8 @@ def connect(endpoint: Endpoint) -> Client:
     with _LOCK:
         client = _CLIENTS.get(key)
         if client is None or client.ended:
+            if client is not None:
+                client.close()
             server, locate = _server(endpoint)
             client = _CLIENTS[key] = Client(endpoint, server, locate, GenerationStore(endpoint.store_path))
         return client
@@ -38,8 +40,11 @@ def connect(endpoint: Endpoint) -> Client:
 def close_clients(grace_sec: float = 0.0) -> int:
     """Stop all clients of this process; see `Client.close`. Returns how many requests in flight were dropped."""
     with _LOCK:
-        mine = [key for key in _CLIENTS if key[0] == os.getpid()]
-        return sum(_CLIENTS.pop(key).close(grace_sec) for key in mine)
+        dropped = 0
+        for key in [key for key in _CLIENTS if key[0] == os.getpid()]:
+            dropped += _CLIENTS[key].close(grace_sec)
+            del _CLIENTS[key]  # not before: a second Ctrl-C during the wait comes here again, to close without it
+        return dropped
 
 
 atexit.register(close_clients)  # what has arrived is written even when a run ends in an exception

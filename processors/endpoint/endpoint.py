@@ -61,6 +61,10 @@ class Endpoint:
             raise InputError(f"endpoint {self.uri!r} names no model; expected {self.scheme}:org/model")
         if self.scheme in ("http", "https") and not urlsplit(self.uri).netloc:
             raise InputError(f"endpoint {self.uri!r} names no host; expected {self.scheme}://host:port")
+        if self.scheme in ("http", "https") and "@" in urlsplit(self.uri).netloc:
+            raise InputError(  # without the address: it would be shown with the password, here and in manifests
+                f"an {self.scheme} endpoint's address must not carry a user name or password; set TAGSMITH_API_KEY"
+            )
         for name in ("concurrency", "max_tokens_total"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise InputError(f"{name} must be at least 1, got {value}")

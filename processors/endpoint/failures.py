@@ -18,7 +18,12 @@ class OverloadedError(EndpointError):
 
 
 class ServerFaultError(EndpointError):
-    """HTTP 5xx or TGI's 424 (`generation`, `incomplete_generation`): the server's fault. Worth another try."""
+    """HTTP 5xx or TGI's 424 (`generation`, `incomplete_generation`): the server's fault. Worth another try.
+
+    503 comes with `retry_after_sec` where a model is being loaded.
+    """
+
+    retry_after_sec: float | None = None
 
 
 class RefusedError(EndpointError):
@@ -40,12 +45,13 @@ def failure_of(url: str, status: int, headers: Mapping[str, str], body: bytes) -
     """The typed error for a response that is not a success, with the server's own words."""
     words = server_words(body)
     said = f"{url} answered HTTP {status}: {words}"
-    if status == 429:
-        overloaded = OverloadedError(said)
-        overloaded.retry_after_sec = _seconds(headers.get("Retry-After"))
-        return overloaded
-    if status >= 500 or status == 424:
-        return ServerFaultError(said)
+    if status == 429 or status >= 500 or status == 424:
+        passing = OverloadedError(said) if status == 429 else ServerFaultError(said)
+        passing.retry_after_sec = _seconds(headers.get("Retry-After"))
+        return passing
+    if 300 <= status < 400:  # not followed: a POST that is redirected often arrives as a GET
+        elsewhere = headers.get("Location") or "an address that it does not give"
+        return NotAnEndpointError(f"{url} redirects (HTTP {status}) to {elsewhere}; give the address that it leads to")
     if status in (401, 403):
         said += "; set a token that may use it: HF_TOKEN (or `hf auth login`) for Hugging Face, else TAGSMITH_API_KEY"
     elif status in (404, 405):

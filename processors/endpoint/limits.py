@@ -19,15 +19,14 @@ TEMPLATE_TOKENS = 64
 def excess(client: Client, request: Request) -> str | None:
     """Why the server cannot take the request: its length and the limit. None when it fits, or nobody can say."""
     server, reply = client.server, request.parameters.max_new_tokens
-    input_limit = server.max_input_tokens or 0
-    room = min(input_limit, server.max_total_tokens - reply) if server.max_total_tokens else input_limit
-    if not room or request.text_bytes + TEMPLATE_TOKENS <= room:
+    room = _room(client, reply)
+    if room is None or request.text_bytes + TEMPLATE_TOKENS <= room:
         return None
     tokens = client.count_tokens(request)
     if tokens is None or tokens <= room:
         return None
-    if tokens > input_limit:
-        return f"the prompt has {tokens:,} tokens, the server takes {input_limit:,}"
+    if server.max_input_tokens and tokens > server.max_input_tokens:
+        return f"the prompt has {tokens:,} tokens, the server takes {server.max_input_tokens:,}"
     return (
         f"the prompt has {tokens:,} tokens and the reply may take {reply:,}, the server takes"
         f" {server.max_total_tokens:,} together"
@@ -39,12 +38,21 @@ def suspects(client: Client, dataset: Dataset, overhead_bytes: int, reply_tokens
 
     `overhead_bytes` is what the prompt template adds. All text of the row counts, whichever columns the prompt uses.
     """
-    limits = (client.server.max_input_tokens, (client.server.max_total_tokens or 0) - reply_tokens)
-    room = min((limit for limit in limits if limit and limit > 0), default=0)
-    if not room:
+    room = _room(client, reply_tokens)
+    if room is None:
         return []
     sizes = np.concatenate([_text_bytes(batch) for batch in _batches(dataset)])
     return np.flatnonzero(sizes + overhead_bytes + TEMPLATE_TOKENS > room).tolist()
+
+
+def _room(client: Client, reply_tokens: int) -> int | None:
+    """Tokens that a prompt may have, beside a reply of so many; below 1 when none fits; None when nobody can say."""
+    limits = []
+    if client.server.max_input_tokens:
+        limits.append(client.server.max_input_tokens)
+    if client.server.max_total_tokens:
+        limits.append(client.server.max_total_tokens - reply_tokens)
+    return min(limits, default=None)
 
 
 def _batches(dataset: Dataset) -> list[pa.Table]:

@@ -52,10 +52,13 @@ class Parameters:
             ("top_n_tokens", 1, None),
         ):
             value = getattr(self, name)
-            if value is not None and (value < low or (high is not None and value > high)):
+            if value is not None and not (value >= low and (high is None or value <= high)):  # NaN fails, too
                 span = f"at least {low}" + (f" and at most {high}" if high is not None else "")
                 raise InputError(f"{name} must be {span}, got {value!r}")
-        object.__setattr__(self, "stop", tuple(self.stop))
+        for name in ("temperature", "top_p", "repetition_penalty", "frequency_penalty"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, float(value))  # 0 and 0.0 are one setting: one store key
+        object.__setattr__(self, "stop", (self.stop,) if isinstance(self.stop, str) else tuple(self.stop))
 
     def __getstate__(self) -> dict[str, Any]:
         # Only the fields: a cached property must not change a pickle, since `datasets` hashes it.

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from tagsmith.processors.endpoint.failures import RETRYABLE, OverloadedError
+from tagsmith.processors.endpoint.failures import RETRYABLE, OverloadedError, ServerFaultError
 from tagsmith.processors.errors import EndpointError
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ async def with_retries(
             return await attempt(end - time.monotonic())
         except RETRYABLE as error:
             wait = delay * random.uniform(0.5, 1.5)  # jitter: workers that failed together must not return together
-            if isinstance(error, OverloadedError) and error.retry_after_sec is not None:
+            if isinstance(error, OverloadedError | ServerFaultError) and error.retry_after_sec is not None:
                 wait = error.retry_after_sec + random.uniform(0, FIRST_DELAY_SEC)
             if time.monotonic() + wait >= end:
                 raise GaveUpError(f"gave up after {tries} tries in {deadline_sec:g} s: {error}") from error

@@ -14,6 +14,7 @@ from tagsmith.processors.endpoint.wire import Dialect
 from tagsmith.processors.errors import EndpointError, InputError
 
 HF_ROUTER = "https://router.huggingface.co"
+_HF_HOSTS = ("huggingface.co", "huggingface.cloud", "hf.space")
 _API = ("chat", "generate")
 
 
@@ -40,11 +41,11 @@ class Server:
 def token_for(url: str) -> str | None:
     """The secret for a server: the Hugging Face login for its hosts, else `TAGSMITH_API_KEY`. Never stored or shown."""
     host = urlsplit(url).hostname or ""
-    if host.endswith(("huggingface.co", "huggingface.cloud", "hf.space")):
+    if any(host == known or host.endswith(f".{known}") for known in _HF_HOSTS):
         from huggingface_hub import get_token
 
         return get_token()
-    return os.environ.get("TAGSMITH_API_KEY")
+    return os.environ.get("TAGSMITH_API_KEY", "").strip() or None  # a line end from a file would break the header
 
 
 async def discover(endpoint: Endpoint, url: str) -> Server:
@@ -81,13 +82,13 @@ async def discover(endpoint: Endpoint, url: str) -> Server:
     status, body = await fetch(f"{url}/v1/models", token)
     listed = _json_object(body) if status == 200 else None
     if listed is not None and isinstance(listed.get("data"), list):
-        names = [str(entry["id"]) for entry in listed["data"] if isinstance(entry, dict) and "id" in entry]
+        limits = {str(e["id"]): e.get("max_model_len") for e in listed["data"] if isinstance(e, dict) and "id" in e}
         if model is None:
-            if len(names) != 1:
-                known = ", ".join(names[:8]) or "none"
-                raise InputError(f"{url} serves {len(names)} models ({known}); choose one: {url}?model=NAME")
-            model = names[0]
-        limit = next((e.get("max_model_len") for e in listed["data"] if e.get("id") == model), None)
+            if len(limits) != 1:
+                known = ", ".join(list(limits)[:8]) or "none"
+                raise InputError(f"{url} serves {len(limits)} models ({known}); choose one: {url}?model=NAME")
+            (model,) = limits
+        limit = limits.get(model)
         return Server(url, model, Dialect(tgi=False, model=model, chat=api == "chat"), limit, limit)
     if model is not None:  # some servers list nothing; the name given is enough to speak to them
         return Server(url, model, Dialect(tgi=False, model=model, chat=api == "chat"))

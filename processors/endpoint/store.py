@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS generations (
 CREATE UNIQUE INDEX IF NOT EXISTS generation_key ON generations (key);
 """
 _COLUMNS = "text, finish_reason, prompt_tokens, reply_tokens, top_tokens"
+_PATIENCE_SEC = 60.0  # for a lock that another process holds
 _LOOKUP = 512  # keys a query: long enough to amortise it, short enough that SQLite keeps the statement cached
 
 
@@ -142,9 +143,9 @@ class GenerationStore:
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = sqlite3.connect(self.path, timeout=60.0, check_same_thread=False)
+            connection = sqlite3.connect(self.path, timeout=_PATIENCE_SEC, check_same_thread=False)
             self._connections.append(connection)
-            connection.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(connection)
             # FULL: a commit has reached the disk, also through a power cut. Commits are grouped, so it costs little.
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA cache_size = -65536")  # 64 MB of pages: the index of a few million keys
@@ -153,6 +154,19 @@ class GenerationStore:
 
     def _explained(self, action: str) -> "_Explained":
         return _Explained(self.path, action)
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """WAL mode. For this one change SQLite does not wait for locks, which processes that make a file together meet."""
+    end = time.monotonic() + _PATIENCE_SEC
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= end:
+                raise
+            time.sleep(0.01)
 
 
 def _completion(
@@ -186,4 +200,7 @@ class _Explained:
                 remedy = "check that the folder exists and can be written, or give another --store"
             raise StoreError(f"cannot {self.action} the generation store {self.path}: {text}; {remedy}") from error
         if isinstance(error, OSError):
-            raise StoreError(f"cannot {self.action} the generation store {self.path}: {error}") from error
+            raise StoreError(
+                f"cannot {self.action} the generation store {self.path}: {error}; give another --store,"
+                " in a folder that can be written"
+            ) from error

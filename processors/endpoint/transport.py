@@ -7,6 +7,7 @@ A generation client spends its time in the HTTP layer. One connection a worker n
 import asyncio
 import ssl
 from collections.abc import Mapping
+from functools import cache
 from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -18,7 +19,7 @@ from tagsmith.processors.endpoint.failures import NotAnEndpointError, Unreachabl
 from tagsmith.processors.errors import EndpointError
 
 Response = tuple[int, Mapping[str, str], bytes]  # status, headers, body
-_KEPT_HEADERS = frozenset({b"retry-after", b"x-prompt-tokens"})
+_KEPT_HEADERS = {b"retry-after": "Retry-After", b"location": "Location", b"x-prompt-tokens": "x-prompt-tokens"}
 
 
 class Connection(Protocol):
@@ -60,13 +61,19 @@ async def fetch(url: str, token: str | None, timeout_sec: float = 30.0) -> tuple
         ) from error
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    """Reading the certificate authorities takes longer than a request: once for all connections."""
+    return ssl.create_default_context()
+
+
 class _DirectConnection:
     """Opens on first use, re-opens when the server has closed it, and is closed by any failure."""
 
     def __init__(self, parts: SplitResult, token: str | None) -> None:
         secure = parts.scheme == "https"
         self._host, self._port = parts.hostname or "", parts.port or (443 if secure else 80)
-        self._ssl = ssl.create_default_context() if secure else None
+        self._ssl = _tls() if secure else None
         self._base = parts.path
         authorization = f"Authorization: Bearer {token}\r\n" if token else ""
         self._head = (
@@ -122,8 +129,6 @@ class _ResponseProtocol(asyncio.Protocol):
     def expect(self, loop: asyncio.AbstractEventLoop) -> "asyncio.Future[Response]":
         """Get ready for the answer to the request that is sent next."""
         self._parser = httptools.HttpResponseParser(self)
-        self._headers: dict[str, str] = {}
-        self._body: list[bytes] = []
         self._until_close = False
         self._answer = loop.create_future()
         return self._answer
@@ -138,10 +143,16 @@ class _ResponseProtocol(asyncio.Protocol):
             self._set_exception(NotAnEndpointError(f"the server does not speak HTTP: {error}"))
             self._drop()
 
+    def on_message_begin(self) -> None:
+        self._headers: dict[str, str] = {}
+        self._body: list[bytes] = []
+        if self._answer is None or self._answer.done():
+            self._drop()  # two responses to one request: the next one must not be taken for the next request's
+
     def on_header(self, name: bytes, value: bytes) -> None:
         lower = name.lower()
         if lower in _KEPT_HEADERS:
-            self._headers["Retry-After" if lower == b"retry-after" else lower.decode()] = value.decode("latin-1")
+            self._headers[_KEPT_HEADERS[lower]] = value.decode("latin-1")
         elif lower in (b"content-length", b"transfer-encoding"):
             self._headers["length-known"] = "yes"
 
@@ -154,6 +165,7 @@ class _ResponseProtocol(asyncio.Protocol):
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
         if status < 200:  # 100 Continue and the like: the real response follows
+            self._until_close = False
             return
         if not self._parser.should_keep_alive():
             self._drop()

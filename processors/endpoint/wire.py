@@ -8,6 +8,7 @@ import orjson
 
 from tagsmith.processors.endpoint.failures import NotAnEndpointError
 from tagsmith.processors.endpoint.request import Completion, Parameters, Request
+from tagsmith.processors.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -27,15 +28,26 @@ class Dialect:
     structured: bool = True
 
     def encode(self, request: Request) -> tuple[str, bytes]:
-        """The route and the JSON body."""
-        if request.messages is not None and self.chat:
+        """The route and the JSON body.
+
+        Raises:
+            InputError: a parameter is set that the route does not have: it would be recorded and do nothing.
+        """
+        request = self.as_sent(request)
+        if request.messages is not None:
             return "/v1/chat/completions", orjson.dumps(self._chat(request))
-        text = request.prompt
-        if text is None:
-            text = "\n\n".join(message["content"] for message in request.messages or ())
         if self.tgi:
-            return "/generate", orjson.dumps({"inputs": text, "parameters": self._generate(request.parameters)})
-        return "/v1/completions", orjson.dumps({"prompt": text, **self._openai(request.parameters)})
+            parameters = self._generate(request.parameters)
+            return "/generate", orjson.dumps({"inputs": request.prompt, "parameters": parameters})
+        return "/v1/completions", orjson.dumps({"prompt": request.prompt, **self._openai(request.parameters)})
+
+    def as_sent(self, request: Request) -> Request:
+        """The request as the server gets it: raw text where conversations are not sent as such. Store keys are made of
+        this: the same words with and without a chat template are answered differently."""
+        if request.messages is None or self.chat:
+            return request
+        text = "\n\n".join(message["content"] for message in request.messages)
+        return Request(request.parameters, prompt=text, sample=request.sample)
 
     def decode(self, route: str, body: bytes, headers: Mapping[str, str]) -> Completion:
         """The completion in a successful answer.
@@ -48,7 +60,7 @@ class Dialect:
             if route == "/generate":
                 return _from_generate(data[0] if isinstance(data, list) else data, headers)
             return _from_openai(data)
-        except (orjson.JSONDecodeError, KeyError, IndexError, TypeError) as error:
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             start = body[:120].decode("utf-8", "replace")
             raise NotAnEndpointError(
                 f"{route} answered HTTP 200 with something else than a completion ({error!r}): {start!r}; is the"
@@ -73,8 +85,15 @@ class Dialect:
         return given
 
     def _openai(self, p: Parameters) -> dict[str, Any]:
+        # OpenAI has neither top_k nor repetition_penalty, but vLLM, SGLang and others do, by these names.
+        foreign = ("top_k", "repetition_penalty", "best_of") if self.tgi else ("best_of",)
+        if lost := [name for name in foreign if getattr(p, name) is not None]:
+            raise InputError(
+                f"{' and '.join(lost)} cannot be set for this endpoint: it has no such parameter; leave it out, or use"
+                " TGI's /generate (…?api=generate)"
+            )
         given: dict[str, Any] = {"model": self.model, "max_tokens": p.max_new_tokens, "temperature": p.temperature}
-        for name in ("top_p", "frequency_penalty", "seed"):
+        for name in ("top_p", "top_k", "repetition_penalty", "frequency_penalty", "seed"):
             if (value := getattr(p, name)) is not None:
                 given[name] = value
         if p.stop:
@@ -84,8 +103,8 @@ class Dialect:
     def _chat(self, request: Request) -> dict[str, Any]:
         p = request.parameters
         given = self._openai(p) | {"messages": request.messages}
-        if self.tgi and p.top_p == 1:
-            del given["top_p"]  # TGI wants it below 1; temperature 0, on the other hand, is its word for greedy here
+        if self.tgi and (p.top_p == 1 or p.temperature == 0):
+            given.pop("top_p", None)  # as above; temperature 0, on the other hand, is TGI's word for greedy here
         if p.top_n_tokens is not None:
             given |= {"logprobs": True, "top_logprobs": p.top_n_tokens}
         if p.json_schema is not None and self.structured:
@@ -103,7 +122,7 @@ def _from_generate(data: dict[str, Any], headers: Mapping[str, str]) -> Completi
     top = details.get("top_tokens")
     prompt_tokens = headers.get("x-prompt-tokens")  # TGI counts the prompt in a header, not in the body
     return Completion(
-        text=data["generated_text"],
+        text=_text(data["generated_text"]),
         finish_reason=details.get("finish_reason"),
         prompt_tokens=int(prompt_tokens) if prompt_tokens else None,
         reply_tokens=details.get("generated_tokens"),
@@ -115,19 +134,25 @@ def _from_generate(data: dict[str, Any], headers: Mapping[str, str]) -> Completi
 
 def _from_openai(data: dict[str, Any]) -> Completion:
     choice = data["choices"][0]
-    text = choice["message"]["content"] if "message" in choice else choice["text"]
+    text = choice["message"].get("content") if "message" in choice else choice["text"]
     usage = data.get("usage") or {}
     positions = (choice.get("logprobs") or {}).get("content") if isinstance(choice.get("logprobs"), dict) else None
     top = None
     if positions:
         top = [
-            [{"text": t["token"], "logprob": t["logprob"]} for t in position.get("top_logprobs", ())]
+            [{"text": t["token"], "logprob": t["logprob"]} for t in position.get("top_logprobs") or ()]
             for position in positions
         ]
     return Completion(
-        text=text or "",
+        text=_text(text or ""),  # null: a refusal, or nothing but a tool call
         finish_reason=choice.get("finish_reason"),
         prompt_tokens=usage.get("prompt_tokens"),
         reply_tokens=usage.get("completion_tokens"),
         top_tokens=top,
     )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"the reply is not text but {type(value).__name__}")
+    return value

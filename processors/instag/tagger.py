@@ -42,7 +42,7 @@ class InsTagTagger(GenerationProcessor):
         raw_tags (``list[str] | None``): tags of all turns, each once, in the order of first mention; None when a turn
             could not be tagged.
         tag_explanations (``list[str] | None``): one for each raw tag.
-        turn_tags (``list[list[str] | None]``): the tags turn by turn.
+        turn_tags (``list[list[str] | None]``): the tags of each user turn, none of them for a blank one.
         and the columns of every `GenerationProcessor` (status, reason, raw_reply, model, …).
 
     Args:
@@ -120,7 +120,10 @@ class InsTagTagger(GenerationProcessor):
 
     def collect(self, row: Row, replies: Sequence[Reply]) -> dict[str, Any]:
         """Tags of all turns, first mention first."""
-        turns: list[list[tuple[str, str]] | None] = [reply.value if reply.status == "ok" else None for reply in replies]
+        answered = iter(reply.value if reply.status == "ok" else None for reply in replies)
+        turns: list[list[tuple[str, str]] | None] = []
+        if replies:  # a blank turn was not asked about, and keeps its place
+            turns = [next(answered) if turn.strip() else [] for turn in user_turns(row)]
         columns: dict[str, Any] = {
             "raw_tags": None,
             "tag_explanations": None,

@@ -149,6 +149,11 @@ def _openai_parameters(body: Body) -> Body:
     }
 
 
+def streamed(body: Body) -> bool:
+    """Whether the answer is wanted as a stream."""
+    return "stream" in body and bool(read(body, "stream", "a boolean", nullable=False))
+
+
 def chat_parameters(body: Body) -> Parameters:
     """A chat request's parameters in TGI's terms, converted as the router does."""
     if body.get("max_tokens") is None and "max_completion_tokens" in body:

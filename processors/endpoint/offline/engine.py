@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from tagsmith.processors.endpoint.offline import wire
 from tagsmith.processors.endpoint.offline.bodies import Parameters
-from tagsmith.processors.endpoint.offline.failures import invalid, overloaded
+from tagsmith.processors.endpoint.offline.failures import overloaded
 from tagsmith.processors.endpoint.offline.faults import Faults
 from tagsmith.processors.endpoint.offline.generation import Generation, Prompt, generate
 from tagsmith.processors.endpoint.offline.settings import OfflineSettings
-from tagsmith.processors.endpoint.offline.validation import MAX_BEST_OF, Valid, validate
+from tagsmith.processors.endpoint.offline.validation import Valid, validate, validate_best_of
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,7 @@ class Engine:
 
     async def run(self, inputs: str, parameters: Parameters, prompt: Prompt) -> Reply:
         """Validate, wait as long as the settings say, and generate. Like TGI, refuse before validating when full."""
-        sequences = parameters.best_of or 1
-        if sequences > MAX_BEST_OF:
-            raise invalid(f"`best_of` must be > 0 and <= {MAX_BEST_OF}. Given: {sequences}")
+        sequences = validate_best_of(parameters)
         if self._in_flight + sequences > self._settings.max_concurrent_requests:
             raise overloaded()
         self._in_flight += sequences

@@ -1,4 +1,4 @@
-"""The two kinds of error that TGI answers: its own, in JSON, and those of its web framework, in plain text."""
+"""How requests end badly: with TGI's own errors in JSON, its web framework's in plain text, or no answer at all."""
 
 from typing import Any
 
@@ -6,10 +6,15 @@ from typing import Any
 class TgiError(Exception):
     """An error in TGI's own form: an HTTP status and a body of `error` and `error_type`."""
 
-    def __init__(self, status: int, error: str, error_type: str) -> None:
+    def __init__(self, status: int, error: str, error_type: str, retry_after_sec: int | None = None) -> None:
         super().__init__(error)
         self.status = status
         self.error_type = error_type
+        self.retry_after_sec = retry_after_sec
+
+
+class DroppedConnectionError(Exception):
+    """The connection closes without an answer."""
 
 
 class BodyError(Exception):

@@ -1,11 +1,11 @@
 """Trouble on demand: spoiled replies, delays, refused requests. All by hash, so that order changes nothing."""
 
-from dataclasses import dataclass
 from hashlib import blake2b
 
 import orjson
 
 from tagsmith.processors.endpoint.offline.draw import Draw
+from tagsmith.processors.endpoint.offline.failures import DroppedConnectionError, TgiError, overloaded
 from tagsmith.processors.endpoint.offline.settings import OfflineSettings
 
 # A request chosen to fail does so at least once; this share of them once more. The third attempt is always served.
@@ -31,22 +31,14 @@ _WRONG_KEYS = {
 }
 
 
-@dataclass(frozen=True)
-class Failure:
-    """How a request is refused: by an HTTP status, or by closing the connection (`status` None)."""
-
-    status: int | None
-    error: str = ""
-    error_type: str = ""
-    retry_after_sec: int | None = None
-
-
-_FAILURES = (
-    Failure(500, "Incomplete generation", "incomplete_generation"),
-    Failure(429, "Model is overloaded", "overloaded"),
-    Failure(503, "unhealthy", "healthcheck", retry_after_sec=1),
-    Failure(None),
-)
+def _failures() -> tuple[Exception, ...]:
+    return (
+        TgiError(500, "Incomplete generation", "incomplete_generation"),
+        overloaded(),
+        # As a gateway in front of TGI says it, with a hint when to come back.
+        TgiError(503, "unhealthy", "healthcheck", retry_after_sec=1),
+        DroppedConnectionError(),
+    )
 
 
 class Faults:
@@ -57,8 +49,8 @@ class Faults:
         self._draw = Draw("faults", settings.seed)
         self._attempts: dict[bytes, int] = {}
 
-    def failure(self, request: bytes) -> Failure | None:
-        """The refusal that this attempt meets, if any. An attempt that is served starts the count anew."""
+    def failure(self, request: bytes) -> Exception | None:
+        """The error that this attempt meets, if any. An attempt that is served starts the count anew."""
         if self._settings.fail == 0.0:
             return None
         key = blake2b(request, digest_size=16).digest()
@@ -68,7 +60,7 @@ class Faults:
         again = attempt < _FAILS_AT_MOST and self._draw.share(f"again/{attempt}/{key.hex()}") < _FAILS_AGAIN
         if attempt == 0 or again:
             self._attempts[key] = attempt + 1
-            return self._draw.pick(f"kind/{attempt}/{key.hex()}", _FAILURES)
+            return self._draw.pick(f"kind/{attempt}/{key.hex()}", _failures())
         del self._attempts[key]
         return None
 
@@ -91,6 +83,8 @@ class Faults:
 
 
 def _spoiled(reply: str, request: str, draw: Draw) -> str:
+    if len(reply) < 2:
+        return ""
     structured = reply.startswith(("{", "["))
     kinds = ("cut", "cut", "prose", "instead", "comma", "fence", "key", "empty") if structured else ("cut", "empty")
     kind = draw.pick(f"spoil/{request}", kinds)

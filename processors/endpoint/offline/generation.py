@@ -11,9 +11,10 @@ from tagsmith.processors.endpoint.offline.bodies import Parameters
 from tagsmith.processors.endpoint.offline.draw import Draw
 from tagsmith.processors.endpoint.offline.failures import generation_failed
 from tagsmith.processors.endpoint.offline.faults import Faults
-from tagsmith.processors.endpoint.offline.grammar import SchemaError, Shaper
+from tagsmith.processors.endpoint.offline.grammar import Shaper
 from tagsmith.processors.endpoint.offline.keyphrases import keyphrases
 from tagsmith.processors.endpoint.offline.regex_sample import NoMatchError, sample
+from tagsmith.processors.endpoint.offline.schema_check import SchemaError
 from tagsmith.processors.endpoint.offline.settings import OfflineSettings
 from tagsmith.processors.endpoint.offline.tokens import tokenize
 from tagsmith.processors.endpoint.offline.validation import Grammar

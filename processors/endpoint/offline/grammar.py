@@ -6,8 +6,8 @@ from typing import Any
 
 from tagsmith.processors.endpoint.offline.draw import Draw
 from tagsmith.processors.endpoint.offline.regex_sample import NoMatchError, sample
+from tagsmith.processors.endpoint.offline.schema_check import SchemaError
 
-_TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
 # Below this depth only required properties are given, so that schemas that refer to themselves come to an end.
 _DEEP = 5
 _MAX_DEPTH = 40
@@ -29,44 +29,6 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "null": (type(None),),
 }
 _MISSING: Any = object()
-
-
-class SchemaError(ValueError):
-    """The schema is not a JSON schema, or nothing of ours satisfies it."""
-
-
-def check_schema(schema: Any, path: str = "schema") -> None:
-    """Raise SchemaError for what is plainly no JSON schema (draft 2020-12): wrong types of the common keywords."""
-    if isinstance(schema, bool):
-        return
-    if not isinstance(schema, dict):
-        raise SchemaError(f"{path}: {schema!r} is not of types 'boolean', 'object'")
-    kinds = schema.get("type", [])
-    for kind in [kinds] if not isinstance(kinds, list) else kinds:
-        if kind not in _TYPES:
-            raise SchemaError(f"{path}.type: {kind!r} is not one of {', '.join(_TYPES)}")
-    for keyword in ("properties", "$defs", "definitions"):
-        if keyword in schema and not isinstance(schema[keyword], dict):
-            raise SchemaError(f"{path}.{keyword}: {schema[keyword]!r} is not of type 'object'")
-        for name, part in schema.get(keyword, {}).items():
-            check_schema(part, f"{path}.{keyword}.{name}")
-    for keyword in ("anyOf", "oneOf", "allOf", "prefixItems"):
-        if keyword in schema and not (isinstance(schema[keyword], list) and schema[keyword]):
-            raise SchemaError(f"{path}.{keyword}: {schema[keyword]!r} is not a list of schemas")
-        for index, part in enumerate(schema.get(keyword, ())):
-            check_schema(part, f"{path}.{keyword}[{index}]")
-    for keyword in ("items", "additionalProperties"):
-        if keyword in schema:
-            check_schema(schema[keyword], f"{path}.{keyword}")
-    for keyword in ("required", "enum"):
-        if not isinstance(schema.get(keyword, []), list):
-            raise SchemaError(f"{path}.{keyword}: {schema[keyword]!r} is not of type 'array'")
-    if not all(isinstance(name, str) for name in schema.get("required", ())):
-        raise SchemaError(f"{path}.required: {schema['required']!r} is not a list of strings")
-    for keyword in ("minItems", "maxItems", "minLength", "maxLength"):
-        value = schema.get(keyword, 0)
-        if not isinstance(value, int | float) or isinstance(value, bool) or value < 0 or value != int(value):
-            raise SchemaError(f"{path}.{keyword}: {value!r} is not a non-negative integer")
 
 
 class Shaper:
@@ -110,7 +72,11 @@ class Shaper:
         if "const" in schema:
             return schema["const"]
         if "enum" in schema:
-            return wanted if wanted in schema["enum"] else schema["enum"][0]
+            # In Python True equals 1, in JSON it does not.
+            same = [
+                each for each in schema["enum"] if each == wanted and isinstance(each, bool) == isinstance(wanted, bool)
+            ]
+            return (same or schema["enum"])[0]
         for keyword in ("anyOf", "oneOf"):
             if keyword in schema:
                 return self._shape_any(schema, keyword, wanted, depth)
@@ -154,8 +120,9 @@ class Shaper:
                 shaped[name] = self._shape(properties.get(name, True), given.get(name, _MISSING), depth + 1)
         extra = schema.get("additionalProperties", True)
         if extra is not False:
-            for name in given.keys() - properties.keys():
-                shaped[name] = self._shape(extra, given[name], depth + 1)
+            for name, value in given.items():
+                if name not in properties:
+                    shaped[name] = self._shape(extra, value, depth + 1)
         return shaped
 
     def _shape_array(self, schema: dict[str, Any], wanted: Any, depth: int) -> list[Any]:

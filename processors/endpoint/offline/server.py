@@ -11,7 +11,7 @@ from aiohttp import web
 from tagsmith.processors.endpoint.offline import bodies, wire
 from tagsmith.processors.endpoint.offline.bodies import Body, Parameters
 from tagsmith.processors.endpoint.offline.engine import Engine
-from tagsmith.processors.endpoint.offline.failures import BodyError, TgiError, wrong_type
+from tagsmith.processors.endpoint.offline.failures import BodyError, DroppedConnectionError, TgiError, wrong_type
 from tagsmith.processors.endpoint.offline.faults import Faults
 from tagsmith.processors.endpoint.offline.generation import Prompt
 from tagsmith.processors.endpoint.offline.settings import OfflineSettings, identity
@@ -69,7 +69,7 @@ class OfflineServer:
         body = await self._body(request)
         inputs, parameters = bodies.generate_request(body)
         full_text = bool(parameters.return_full_text)
-        if "stream" in body and bodies.read(body, "stream", "a boolean", nullable=False):
+        if bodies.streamed(body):
             return await self._stream(request, inputs, parameters, full_text)
         return await self._answer(inputs, parameters, full_text, as_list=True)
 
@@ -130,9 +130,10 @@ class OfflineServer:
         if inputs:
             inputs += "<|assistant|>\n"
         prompt = Prompt(text, inputs)
-        top_n = (parameters.top_n_tokens or 0) if body.get("logprobs") else None
+        with_logprobs = bodies.read(body, "logprobs", "a boolean", nullable=True)
+        top_n = (parameters.top_n_tokens or 0) if with_logprobs else None
         model = self._model if body.get("model") in (None, "tgi") else str(body["model"])
-        if not body.get("stream"):
+        if not bodies.streamed(body):
             reply = await self._engine.run(inputs, parameters, prompt)
             return _json(wire.chat_completion(reply.generation, reply.input_length, model, self._fingerprint, top_n))
         done = [_DONE] if _reads_done(body) else []
@@ -154,7 +155,7 @@ class OfflineServer:
         if len(prompts) > MAX_CLIENT_BATCH_SIZE:
             words = f"Number of prompts exceeds the maximum allowed batch size of {MAX_CLIENT_BATCH_SIZE}"
             raise TgiError(422, words, "batch size exceeded")
-        if not body.get("stream"):
+        if not bodies.streamed(body):
             replies = [await self._engine.run(text, parameters, Prompt(text, text)) for text in prompts]
             total = sum(reply.input_length for reply in replies)
             generations = [reply.generation for reply in replies]
@@ -219,11 +220,7 @@ class OfflineServer:
             raise BodyError(415, "Expected request with `Content-Type: application/json`")
         raw = await request.read()
         if generates and (failure := self._faults.failure(request.path.encode() + raw)):
-            if failure.status is None:
-                raise ConnectionAbortedError
-            if failure.retry_after_sec is not None:
-                raise _UnavailableError(failure.error, failure.error_type, failure.retry_after_sec)
-            raise TgiError(failure.status, failure.error, failure.error_type)
+            raise failure
         try:
             body = orjson.loads(raw)
         except orjson.JSONDecodeError as error:
@@ -237,23 +234,15 @@ class OfflineServer:
         try:
             return await handler(request)
         except TgiError as error:
-            headers = {"Retry-After": str(error.retry_after_sec)} if isinstance(error, _UnavailableError) else None
+            headers = None if error.retry_after_sec is None else {"Retry-After": str(error.retry_after_sec)}
             return _json({"error": str(error), "error_type": error.error_type}, error.status, headers)
         except BodyError as error:
             return web.Response(status=error.status, text=str(error))
-        except ConnectionAbortedError:
+        except DroppedConnectionError:
             # Nothing more is said: the answer below finds the connection closed.
             if request.transport is not None:
                 request.transport.abort()
             return web.Response()
-
-
-class _UnavailableError(TgiError):
-    """503, as a gateway in front of TGI says it, with a hint when to come back."""
-
-    def __init__(self, error: str, error_type: str, retry_after_sec: int) -> None:
-        super().__init__(503, error, error_type)
-        self.retry_after_sec = retry_after_sec
 
 
 def _reads_done(body: Body) -> bool:
@@ -266,6 +255,7 @@ def _reads_done(body: Body) -> bool:
 
 
 def _openai_error(error: TgiError) -> bytes:
+    # The number is what TGI writes for every error at this place.
     return wire.event({"error": {"message": str(error), "http_status_code": 422}})
 
 

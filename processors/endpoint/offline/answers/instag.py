@@ -91,8 +91,8 @@ def concepts_of(instruction: str, reading: Reading, foreign: str | None) -> list
     ):
         for hit in hits:
             _add(found, hit.concept, reading.quote(hit.start, hit.end), sentences)
-    for name in LANGUAGE_NAMES.intersection(reading.positions):
-        if name != "english":
+    for name in reading.positions:
+        if name in LANGUAGE_NAMES and name != "english":
             _add(found, _language(name), name, _DOMAIN_SENTENCES)
     if _CODE.search(instruction):
         _add(found, _concept("programming"), "code", _DOMAIN_SENTENCES)

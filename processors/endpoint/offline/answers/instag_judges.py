@@ -12,8 +12,9 @@ from tagsmith.processors.endpoint.offline.draw import Draw
 _TAG_LINE = re.compile(r"^\[tag (\d+)\][ \t]*(.*)$", re.MULTILINE)
 _INSTRUCTION_START = re.compile(r"^\[instruction (\d+)\] ?", re.MULTILINE)
 
-# Cosine of MiniLM embeddings between a tag and a request, above which the tag counts as fitting: see the figures
-# in tests/test_offline_answers.py's module docstring.
+# Cosine of MiniLM embeddings between a tag and a request from which on the tag fits. On 400 Alpaca requests all tags
+# of our own rules pass in any case; of tags taken from other requests 92 % are caught at 0.25, 95 % at 0.30 and 96 %
+# at 0.35. Lower passes chance likeness; higher would refuse tags that say the same in words of their own.
 _NEAR = 0.30
 
 # Words that many tags share and that therefore support none of them.

@@ -49,9 +49,10 @@ LANGUAGE_NAMES = frozenset(_NAMES.split())
 
 @dataclass(frozen=True)
 class Language:
-    """Function words by which a language is known, and word pieces that stand for concepts."""
+    """Function words and letters by which a language is known, and word pieces that stand for concepts."""
 
     words: frozenset[str]
+    letters: str
     cues: dict[str, str]
 
 
@@ -59,7 +60,7 @@ class Language:
 def languages() -> dict[str, Language]:
     """The languages that requests are recognised in, by name."""
     return {
-        name: Language(frozenset(map(str, entry["words"])), entry["cues"])
+        name: Language(frozenset(map(str, entry["words"])), entry.get("letters", ""), entry["cues"])
         for name, entry in read_yaml("languages").items()
     }
 
@@ -77,10 +78,12 @@ def foreign_language(text: str) -> str | None:
         return None
     counts: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
+    known = _languages_of()
     for word, times in Counter(words).items():
-        for name in _languages_of().get(word, ()):
-            counts[name] += times
-            kinds[name] += 1
+        for evidence in (word, *_NOT_ASCII.findall(word)):
+            for name in known.get(evidence, ()):
+                counts[name] += times
+                kinds[name] += 1
     counts["english"] += 1  # a tie with nothing is English
     best, count = counts.most_common(1)[0]
     return best if best != "english" and kinds[best] >= 2 and count >= _MIN_SHARE * len(words) else None
@@ -88,10 +91,10 @@ def foreign_language(text: str) -> str | None:
 
 @cache
 def _languages_of() -> dict[str, list[str]]:
-    """Function word → the languages that have it."""
+    """Function word or letter → the languages that have it."""
     found: dict[str, list[str]] = {word: ["english"] for word in _ENGLISH.split()}
     for name, language in languages().items():
-        for word in language.words:
+        for word in (*language.words, *language.letters):
             found.setdefault(word, []).append(name)
     return found
 
