@@ -136,8 +136,8 @@ class ScriptedServer:
                 await writer.drain()
                 if raw.close:
                     return
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client is gone, or the test is over
         finally:
             self._writers.discard(writer)
             writer.close()

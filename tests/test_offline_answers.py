@@ -254,6 +254,8 @@ def test_keyphrases_are_runs_of_content_words():
         ({"properties": {"s": {"type": "string", "pattern": "^[0-9]{4}$"}}}, {"s": "2024"}, {"s": "2024"}),
         ({"properties": {"a": {"$ref": "#"}}, "required": ["a"]}, None, SchemaError),
         ({"properties": {"a": False}, "required": ["a"]}, None, SchemaError),
+        ({"properties": {"a": {"enum": []}}}, None, SchemaError),
+        ({"properties": {"a": {"enum": [0, 1]}}}, {"a": True}, {"a": 0}),
     ],
 )  # fmt: skip
 def test_values_are_brought_into_a_schemas_shape(schema, wanted, expected):

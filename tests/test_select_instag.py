@@ -1,8 +1,9 @@
 """The recipe from a user's point of view: rows in by a command, a folder out that `load_dataset` opens."""
 
+import asyncio
 import io
 import json
-import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -11,14 +12,17 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from datasets import Dataset, load_dataset
+
 from tagsmith.cards.content_hash import content_hash
 from tagsmith.cards.release import load_config
+from tagsmith.processors.endpoint.offline.server import OfflineServer
+from tagsmith.processors.endpoint.offline.settings import OfflineSettings
 from tagsmith.processors.instag.complexity_first import ComplexityFirstSelector
 from tagsmith.recipes.cli import main
 
@@ -153,6 +157,53 @@ def write_rows(path: str, rows: list[dict[str, Any]]) -> None:
     Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
+class Loopback:
+    """The offline answers over HTTP, from a thread. `asked` holds the requests; those with a text in `refused` get 429.
+
+    Told to come back in a day, the client gives up at once, so that no test waits for a deadline.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+        self.refused: list[bytes] = []
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> "Loopback":
+        self._thread.start()
+        self.uri = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _start(self) -> str:
+        app = OfflineServer(OfflineSettings()).app()
+        app.middlewares.append(self._watch)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    @web.middleware
+    async def _watch(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if request.method == "POST":
+            body = await request.read()
+            if any(text in body for text in self.refused):
+                return web.Response(status=429, headers={"Retry-After": "86400"})
+            self.asked.append(body)
+        return await handler(request)
+
+
+@pytest.fixture
+def loopback() -> Iterator[Loopback]:
+    with Loopback() as server:
+        yield server
+
+
 @pytest.fixture(scope="module", autouse=True)
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A user's working folder with the dataset in it."""
@@ -226,7 +277,7 @@ def test_the_vocabulary_explains_each_tag(clean: Outcome) -> None:
     canonical = dict(zip(vocabulary["raw"], vocabulary["canonical"], strict=True))
     rows_with = Counter(tag for raw in tagged["raw_tags"] for tag in set(raw))
     assert canonical.keys() == rows_with.keys()
-    assert dict(zip(vocabulary["raw"], vocabulary["raw_count"], strict=True)) == rows_with
+    assert dict(zip(vocabulary["raw"], vocabulary["count"], strict=True)) == rows_with
     for row in tagged:
         named = [canonical[raw] for raw in row["raw_tags"] if canonical[raw] is not None]
         assert row["tags"] == list(dict.fromkeys(named))
@@ -239,7 +290,10 @@ def test_conversations_are_tagged_turn_by_turn(clean: Outcome) -> None:
     first = len(SINGLE)
     for number in range(first, len(ROWS)):
         row = by_number[number]
-        assert len(row["turn_tags"]) == len(row["generation_keys"]) == len(asked_by(ROWS[number]))
+        texts = [turn["content"] for turn in ROWS[number]["messages"] if turn["role"] == "user"]
+        assert len(row["turn_tags"]) == len(texts)
+        assert [bool(tags) for tags in row["turn_tags"]] == [bool(text.strip()) for text in texts]
+        assert len(row["generation_keys"]) == row["attempts"] == len(asked_by(ROWS[number]))
         assert row["raw_tags"] == list(dict.fromkeys(tag for tags in row["turn_tags"] for tag in tags))
         assert len(row["tag_explanations"]) == len(row["raw_tags"])
     # The same first turn in two conversations is asked once and tagged alike.
@@ -274,9 +328,8 @@ def test_the_end_of_a_run_says_what_happened(clean: Outcome) -> None:
     assert table["requests answered"] == f"{DISTINCT} (0 of them repairs)"
     assert table["found in the store"] == str(len(ASKED) - DISTINCT)
     assert table["load it"] == 'load_dataset("out")'
-    bars = [line for line in clean.err.replace("\r", "\n").splitlines() if line.strip()]
-    assert bars
-    assert all(line.startswith("tagging:") for line in bars), "only our own progress bar"
+    assert "tagging: 100%" in clean.err
+    assert not re.search("reading rows|Generating|Flattening|Creating|Map", clean.err), "only our own progress bars"
 
 
 def test_a_second_run_asks_nothing_and_gives_the_same(clean: Outcome) -> None:
@@ -290,60 +343,90 @@ def test_a_second_run_asks_nothing_and_gives_the_same(clean: Outcome) -> None:
     assert again.hashes == clean.hashes
 
 
+def test_an_older_release_is_replaced_and_may_be_the_input(clean: Outcome) -> None:
+    smaller = recipe("again", "--n", "3")
+    assert smaller.status == 0, smaller.err
+    assert len(load_dataset("again", split="train")) == smaller.counts["rows_out"] == 3
+    # A release is a dataset like any other. Its columns are set aside where the new ones need the name.
+    onwards = recipe("onwards", "--n", "2", dataset="again")
+    assert onwards.status == 0, onwards.err
+    assert onwards.counts["requests"] == 0
+    columns = onwards.config("tagged").column_names
+    assert {"source_source_tags", "source_raw_tags", "source_pick_number"} <= set(columns)
+    assert list(onwards.config("tagged")["source_source_tags"]) == list(smaller.config("default")["tags"])
+
+
 def test_a_subprocess_gives_the_same(clean: Outcome) -> None:
     script = Path(__file__).parents[1] / "recipes" / "select_instag.py"
     command = [sys.executable, str(script), *flags_of("process")[2:]]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     outcome = Outcome(done.returncode, done.stdout, done.stderr, Path("process"))
     assert outcome.counts["requests"] == 0
     assert outcome.hashes == clean.hashes
 
 
-def test_another_store_asks_anew_and_holds_all_generations(clean: Outcome) -> None:
-    other = recipe("other", store="other.sqlite")
-    assert other.counts["requests"] == DISTINCT == stored("other.sqlite")
-    assert other.hashes == clean.hashes
-
-
-def test_an_edited_row_asks_only_for_itself(clean: Outcome) -> None:
+def test_an_edited_row_asks_only_for_itself(clean: Outcome, loopback: Loopback) -> None:
     edited = [dict(row) for row in ROWS]
     edited[7]["instruction"] = "What is 18 times 23? Show each step."
     write_rows("edited.jsonl", edited)
-    outcome = recipe("edited", dataset="edited.jsonl")
-    assert outcome.counts["requests"] == 1
+    prices = ("--prompt_price", "200", "--reply_price", "1000")
+    # The same model at another address: its replies are known. The dry run foresees the one that is not.
+    foreseen = recipe("edited", "--dry_run", *prices, "--endpoint", loopback.uri, dataset="edited.jsonl")
+    assert foreseen.status == 0, foreseen.err
+    assert loopback.asked == []
+    assert foreseen.table["in the store already"] == str(DISTINCT - 1)
+    assert foreseen.table["requests to send"] == "1"
+    shown = {name: value.replace(",", "") for name, value in foreseen.table.items()}
+    reply_tokens = float(shown[f"reply tokens (mean of {DISTINCT} stored replies)"])
+    assert reply_tokens == pytest.approx(clean.counts["reply_tokens"] / DISTINCT, abs=0.5)
+    money = (200 * float(shown["prompt tokens (about)"]) + 1000 * reply_tokens) / 1e6
+    assert float(shown["cost (about)"]) == pytest.approx(money, abs=1e-3)
+
+    outcome = recipe("edited", "--endpoint", loopback.uri, dataset="edited.jsonl")
+    assert outcome.status == 0, outcome.err
+    assert outcome.counts["requests"] == len(loopback.asked) == 1
     assert outcome.counts["store_hits"] == len(ASKED) - 1
     before = {row["number"]: row["raw_tags"] for row in clean.config("tagged")}
     after = {row["number"]: row["raw_tags"] for row in outcome.config("tagged")}
-    assert {number for number in before if number != 7 and before[number] != after[number]} == set()
+    assert {number for number in before if before[number] != after[number]} <= {7}
 
 
-def test_another_prompt_asks_for_everything_again(clean: Outcome) -> None:
-    Path("mine.jinja").write_text("List the intentions of this request as JSON, please.\n\n{{ instruction }}\n")
-    outcome = recipe("prompted", "--prompt", "mine.jinja")
+def test_a_dry_run_sends_nothing(clean: Outcome, loopback: Loopback) -> None:
+    outcome = recipe("dry", "--dry_run", "--endpoint", loopback.uri, store="dry.sqlite")
     assert outcome.status == 0, outcome.err
-    assert outcome.counts["requests"] == DISTINCT
+    assert loopback.asked == []
+    assert stored("dry.sqlite") == 0
+    assert not outcome.folder.exists()
+    table = outcome.table
+    assert table["rows"] == str(len(ROWS))
+    assert table["rows rejected unasked"] == "1"
+    assert table["distinct requests"] == table["requests to send"] == str(DISTINCT)
+    assert table["in the store already"] == "0"
+    prompt_tokens = float(table["prompt tokens (about)"].replace(",", ""))
+    assert prompt_tokens == pytest.approx(clean.counts["prompt_tokens"], rel=1 / 3)
+    # Nothing is known of the model's replies: the bound is the longest that is allowed.
+    assert table["reply tokens (upper bound: max_new_tokens)"] == f"{1024 * DISTINCT:,}"
+    assert "--prompt_price" in table["cost"]
+
+
+def test_another_prompt_asks_for_everything_again(clean: Outcome, loopback: Loopback) -> None:
+    Path("mine.jinja").write_text("List the intentions of this request as JSON, please.\n\n{{ instruction }}\n")
+    outcome = recipe("prompted", "--prompt", "mine.jinja", "--endpoint", loopback.uri)
+    assert outcome.status == 0, outcome.err
+    assert outcome.counts["requests"] == len(loopback.asked) == DISTINCT
     assert outcome.manifest["prompts"].keys() == {"mine.jinja"}
-    assert outcome.manifest["prompts"].values() != clean.manifest["prompts"].values()
     assert set(outcome.config("tagged")["prompt_hash"]) == set(outcome.manifest["prompts"].values())
+    assert outcome.manifest["prompts"]["mine.jinja"] not in clean.manifest["prompts"].values()
 
 
-def test_an_older_release_is_replaced_and_may_be_the_input(clean: Outcome) -> None:
-    first = recipe("replaced")
-    smaller = recipe("replaced", "--n", "3")
-    assert (first.status, smaller.status) == (0, 0)
-    assert smaller.counts["rows_out"] == 3 == len(load_dataset("replaced", split="train"))
-    # A release is a dataset like any other; its own columns are set aside.
-    onwards = recipe("onwards", "--n", "2", dataset="replaced")
-    assert onwards.status == 0, onwards.err
-    assert onwards.counts["requests"] == 0
-    assert list(onwards.config("tagged")["source_tags"]) == list(smaller.config("default")["tags"])
+MALFORMED = "offline:?malformed=0.3&fail=0.2&seed=3"
 
 
 @pytest.fixture(scope="module")
 def spoilt(folder: Path) -> Outcome:
     """A run against an endpoint that answers badly and fails now and then; one repair is allowed."""
-    return recipe("spoilt", "--endpoint", "offline:?malformed=0.3&fail=0.05&seed=3", "--max_repairs", "1")
+    return recipe("spoilt", "--endpoint", MALFORMED, "--max_repairs", "1")
 
 
 def test_no_row_is_lost_when_replies_are_malformed(spoilt: Outcome) -> None:
@@ -355,7 +438,9 @@ def test_no_row_is_lost_when_replies_are_malformed(spoilt: Outcome) -> None:
     assert spoilt.counts["rejected"] == {"unparsed": len(rejected) - 1, "empty_instruction": 1}
     assert len(rejected) > 1, "the test needs a row that stayed unreadable"
     replies = {row["key"]: row["text"] for row in spoilt.config("generations")}
-    for row in rejected.filter(lambda row: row["number"] != BLANK):
+    for row in rejected:
+        if row["number"] == BLANK:
+            continue
         assert row["reason"].startswith("unparsed: ")
         assert len(row["reason"]) > len("unparsed: ")
         assert row["raw_reply"] in [replies[key] for key in row["generation_keys"]]
@@ -364,9 +449,8 @@ def test_no_row_is_lost_when_replies_are_malformed(spoilt: Outcome) -> None:
     assert spoilt.counts["requests"] == len(replies)
 
 
-def test_rows_that_were_answered_well_are_those_of_a_clean_run(spoilt: Outcome) -> None:
-    clean = recipe("seeded", "--endpoint", "offline:?seed=3")
-    expected = {row["number"]: row for row in clean.config("tagged")}
+def test_rows_that_were_answered_well_at_once_are_those_of_a_clean_run(spoilt: Outcome) -> None:
+    expected = {row["number"]: row for row in recipe("seeded", "--endpoint", "offline:?seed=3").config("tagged")}
     at_once = [row for row in spoilt.config("tagged") if row["attempts"] == len(asked_by(ROWS[row["number"]]))]
     assert len(at_once) >= len(ROWS) / 3
     for row in at_once:
@@ -375,108 +459,28 @@ def test_rows_that_were_answered_well_are_those_of_a_clean_run(spoilt: Outcome) 
 
 
 def test_rejected_rows_are_asked_again_when_more_repairs_are_allowed(spoilt: Outcome) -> None:
-    endpoint = "offline:?malformed=0.3&fail=0.05&seed=3"
-    patient = recipe("patient", "--endpoint", endpoint, "--max_repairs", "6")
+    patient = recipe("patient", "--endpoint", MALFORMED, "--max_repairs", "8")
     assert set(patient.counts["rejected"]) == {"empty_instruction"}
-    # Only the rejected ones cost anything, and of those only the further repairs.
+    # Only those rows cost anything, and of those only the further repairs.
     assert 0 < patient.counts["requests"] == patient.counts["repairs"]
-    kept = {row["number"]: row["raw_tags"] for row in spoilt.config("tagged")}
+    before = {row["number"]: row["raw_tags"] for row in spoilt.config("tagged")}
     now = {row["number"]: row["raw_tags"] for row in patient.config("tagged")}
-    assert {number: now[number] for number in kept} == kept
+    assert {number: now[number] for number in before} == before
 
 
-def test_rows_that_got_no_answer_in_time_are_asked_again(folder: Path) -> None:
-    slow = "offline:?seed=9&latency_ms=1&slow=0.15&slow_factor=5000"
-    impatient = ("--timeout_sec", "0.6", "--deadline_sec", "0.7")
-    first = recipe("slow", "--endpoint", slow, *impatient, store="slow.sqlite")
+def test_rows_that_got_no_answer_are_asked_again_the_next_time(clean: Outcome, loopback: Loopback) -> None:
+    loopback.refused = [b"dragon", b"photosynthesis", b"Lisbon"]
+    first = recipe("lost", "--endpoint", loopback.uri, store="lost.sqlite")
     assert first.status == 0, first.err
-    lost = first.counts["rejected"]["endpoint"]
-    assert lost > 0
-    assert first.counts["requests"] == stored("slow.sqlite") < DISTINCT
-    second = recipe("slow", "--endpoint", "offline:?seed=9", store="slow.sqlite")
+    assert first.counts["rejected"] == {"endpoint": 3, "empty_instruction": 1}
+    assert "429" in next(row["reason"] for row in first.config("rejected") if row["number"] == 1)
+    assert first.counts["requests"] == stored("lost.sqlite") == DISTINCT - 3
+    loopback.refused = []
+    second = recipe("lost", "--endpoint", loopback.uri, store="lost.sqlite")
     assert second.counts["rejected"] == {"empty_instruction": 1}
-    assert second.counts["requests"] == DISTINCT - first.counts["requests"]
-
-
-class _Silent(ThreadingHTTPServer):
-    """A TGI server that says who it is and counts whoever asks it for more."""
-
-    posts = 0
-
-
-class _SilentHandler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        body = json.dumps({"model_id": "m", "model_sha": "1", "max_input_tokens": 9000, "max_total_tokens": 9999})
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def do_POST(self) -> None:
-        self.server.posts += 1  # type: ignore[attr-defined]
-        self.send_error(500)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def silent() -> Iterator[_Silent]:
-    with _Silent(("127.0.0.1", 0), _SilentHandler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-def test_a_dry_run_sends_nothing(silent: _Silent) -> None:
-    outcome = recipe("dry", "--dry_run", "--endpoint", f"http://127.0.0.1:{silent.server_port}", store="dry.sqlite")
-    assert outcome.status == 0, outcome.err
-    assert silent.posts == 0
-    assert not outcome.folder.exists()
-    assert stored("dry.sqlite") == 0
-    table = outcome.table
-    assert table["model"] == "m@1"
-    assert table["rows"] == str(len(ROWS))
-    assert table["rows rejected unasked"] == "1"
-    assert table["distinct requests"] == table["requests to send"] == str(DISTINCT)
-    assert table["in the store already"] == "0"
-    # Nothing is known of the model's replies: the bound is the longest that is allowed.
-    assert table["reply tokens (upper bound: max_new_tokens)"] == f"{1024 * DISTINCT:,}"
-    assert "--prompt_price" in table["cost"]
-
-
-def test_a_dry_run_foresees_what_a_run_costs(clean: Outcome) -> None:
-    edited = [dict(row) for row in ROWS]
-    for number in range(5):
-        edited[number]["instruction"] = "Please: " + edited[number]["instruction"]
-    write_rows("five.jsonl", edited)
-    prices = ("--prompt_price", "2", "--reply_price", "10")
-    foreseen = recipe("five", "--dry_run", *prices, dataset="five.jsonl")
-    assert foreseen.status == 0, foreseen.err
-    run = recipe("five", *prices, dataset="five.jsonl")
-    assert foreseen.table["requests to send"] == str(run.counts["requests"]) == "5"
-    # One of the edited rows stands there twice, so its request is in the store and asked by nobody else.
-    in_store = len({text for row in edited for text in asked_by(row)}) - 5
-    assert foreseen.table["in the store already"] == str(in_store)
-    prompt_tokens = float(foreseen.table["prompt tokens (about)"].replace(",", ""))
-    name = next(name for name in foreseen.table if name.startswith("reply tokens"))
-    reply_tokens = float(foreseen.table[name].replace(",", ""))
-    assert name == f"reply tokens (mean of {stored_of_model(clean)} stored replies)"
-    assert prompt_tokens == pytest.approx(run.counts["prompt_tokens"], rel=1 / 3)
-    assert reply_tokens == pytest.approx(run.counts["reply_tokens"], rel=1 / 2)
-    assert float(foreseen.table["cost (about)"]) == pytest.approx(
-        (2 * prompt_tokens + 10 * reply_tokens) / 1e6, abs=1e-4
-    )
-
-
-def stored_of_model(outcome: Outcome) -> int:
-    """Replies of the outcome's model that were in the store before the five of the dry run's test came in."""
-    model = outcome.config("tagged")["model"][0]
-    with sqlite3.connect("store.sqlite") as connection:
-        query = "SELECT COUNT(*) FROM generations WHERE model = ?"
-        return int(connection.execute(query, (model,)).fetchone()[0]) - 5
+    assert second.counts["requests"] == 3
+    assert len(loopback.asked) == DISTINCT
+    assert second.hashes == clean.hashes
 
 
 def test_a_token_budget_stops_the_run_and_a_larger_one_continues(clean: Outcome) -> None:
@@ -496,22 +500,14 @@ def test_a_token_budget_stops_the_run_and_a_larger_one_continues(clean: Outcome)
     assert done.hashes == clean.hashes
 
 
-def test_a_cost_budget_stops_the_run(clean: Outcome) -> None:
-    prices = ("--prompt_price", "1", "--reply_price", "1", "--concurrency", "2")
-    stopped = recipe("cheap", *prices, "--max_cost", "0.002", store="cheap.sqlite")
-    assert stopped.status == 3
-    assert "max_cost is 0.002" in stopped.err
-    assert not stopped.folder.exists()
-
-
-def test_the_shipped_demo(clean: Outcome) -> None:
+def test_the_shipped_demo(folder: Path) -> None:
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         status = main(["run", "select-instag", "--config", "demo", "--store", "demo.sqlite", "--output", "demo"])
     assert status == 0, err.getvalue()
     demo = Outcome(status, out.getvalue(), err.getvalue(), Path("demo"))
     assert demo.counts["rows_in"] >= 300
-    assert demo.counts["rows_out"] == 60 == len(load_dataset("demo", split="train"))
+    assert demo.counts["rows_out"] == len(load_dataset("demo", split="train")) == 60
     assert demo.counts["rows_tagged"] + sum(demo.counts["rejected"].values()) == demo.counts["rows_in"]
     assert demo.counts["requests"] == stored("demo.sqlite") == len(demo.config("generations"))
     assert (demo.folder / "pictures" / "diversity_complexity.png").stat().st_size > 5000

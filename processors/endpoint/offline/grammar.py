@@ -76,6 +76,8 @@ class Shaper:
             same = [
                 each for each in schema["enum"] if each == wanted and isinstance(each, bool) == isinstance(wanted, bool)
             ]
+            if not schema["enum"]:
+                raise SchemaError("an empty enum admits nothing")
             return (same or schema["enum"])[0]
         for keyword in ("anyOf", "oneOf"):
             if keyword in schema:
