@@ -46,7 +46,7 @@ def parse(recipe: str, about: str, blocks: Sequence[type], argv: Sequence[str]) 
     given = _with_config(recipe, argv, known)
     for argument in given:
         name = argument.removeprefix("--").partition("=")[0].replace("-", "_")
-        if argument.startswith("--") and name not in (*known, "config", "help") and not name.startswith("no_"):
+        if argument.startswith("--") and name.removeprefix("no_") not in (*known, "config", "help"):
             raise InputError(f"unknown flag --{name}{_nearest(name, known, '--')}; `--help` lists all flags")
     *parsed, unused = parser.parse_args_and_config(given, return_remaining_strings=True)
     if unused:
