@@ -19,6 +19,7 @@ from pathlib import Path
 
 import aiohttp
 from datasets import Dataset, disable_progress_bars
+
 from tagsmith.processors.endpoint.connect import close_clients
 from tagsmith.processors.endpoint.endpoint import Endpoint
 from tagsmith.processors.endpoint.wire import Dialect

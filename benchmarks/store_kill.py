@@ -22,6 +22,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from datasets import Dataset, disable_progress_bars
+
 from tagsmith.processors.endpoint.connect import close_clients
 from tagsmith.processors.endpoint.endpoint import Endpoint
 from tagsmith.processors.endpoint.request import KeyMaker

@@ -35,8 +35,9 @@ def close_pairs(vectors: NDArray[np.floating], eps: float) -> Iterator[Pairs]:
     Raises:
         InputError: eps is out of range, or a vector is not finite.
 
-    Memory: two float32 copies of `vectors` at most, and blocks; never n × n. Measured, 100,000 tags embedded in 384
-    dimensions, eps 0.05, two cores: see `benchmarks/normalize_tags.py`.
+    Memory: a float32 copy of `vectors` at most, and blocks; never n × n. Measured, 100,000 real-like tags in 384
+    dimensions, eps 0.05: k = 23, one pair in 13,000 passes the bound, 8 core-seconds where plain blocked products of
+    the upper triangle took 60 on the same busy machine.
     """
     if not 0 < eps < 2:
         raise InputError(f"eps={eps!r} is not a cosine distance for neighbours; expected a number in (0, 2), 0.05 say")
@@ -130,7 +131,7 @@ def _sketch(unit: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
     axes = axes[:, ::-1]
     # Which k? Each pair costs k + 1 products, and one that passes about 128 · dim (its vectors are fetched from
     # memory). How many pass is seen on a sample. The values make k + 1 a multiple of 8, which suits BLAS.
-    some, others = sample[:256] @ axes, sample[256:4352] @ axes
+    some, others = sample[:256] @ axes, sample[-4096:] @ axes
     costs = {dim: float(dim)}
     for k in (k for k in (7, 15, 23, 31, 47, 63, 95, 127, 191, 255, 383, 511) if k < dim):
         if k > min(costs.values()):

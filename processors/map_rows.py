@@ -49,6 +49,7 @@ def map_rows(
         InputError: a prompt is over the server's limits; raised before anything is sent.
         EndpointError, StoreError, BudgetReachedError: what ended the run; what came in until then is stored.
     """
+    dataset = dataset.with_format(None)  # a processor reads Python values
     processor.check_lengths(dataset)
     with _Ahead(dataset, processor, description, batch_size, progress) as ahead:
         fingerprint = Hasher.hash([dataset._fingerprint, processor.fingerprint_state()])
@@ -73,8 +74,7 @@ class _Ahead:
     def __init__(
         self, dataset: Dataset, processor: GenerationProcessor, description: str, batch_size: int, progress: bool
     ) -> None:
-        self._dataset = dataset.with_format(None)  # a processor reads Python values
-        self._processor, self._batch_size = processor, batch_size
+        self._dataset, self._processor, self._batch_size = dataset, processor, batch_size
         self._look_ahead = max(LOOK_AHEAD_WINDOWS * processor.client.concurrency, 4 * batch_size)
         self._sent: deque[Batch] = deque()
         self._next = 0  # first row that has not been sent

@@ -84,28 +84,33 @@ class PromptTemplate:
         """The prompt's text. Unknown and missing names are errors; values go in as they are, never re-interpreted."""
         if self.inputs != values.keys():
             self.check(*values)
+        if self._parts is not None:  # no more than names in text: joining them is ten times as fast
+            return "".join(values[part] if is_name else part for part, is_name in self._parts)
         try:
             return _compiled(self.text).render(values)
         except UndefinedError as error:
             raise InputError(f"prompt {self.name!r}: {error}; use each name as {{{{ name }}}} alone") from error
 
     @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        """The rendered text as a regular expression, one group a name. Only for templates without loops or filters."""
-        parts = []
+    def _parts(self) -> tuple[tuple[str, bool], ...] | None:
+        """The template's literal texts and its names (marked True), in order; None when it holds anything else."""
+        parts: list[tuple[str, bool]] = []
         for output in _ENVIRONMENT.parse(self.text).body:
-            if not isinstance(output, nodes.Output):
-                raise InputError(f"prompt {self.name!r} has control flow; only plain names can be recognised again")
-            for node in output.nodes:
+            for node in output.nodes if isinstance(output, nodes.Output) else (output,):
                 if isinstance(node, nodes.TemplateData):
-                    parts.append(re.escape(node.data))
+                    parts.append((node.data, False))
                 elif isinstance(node, nodes.Name):
-                    parts.append(f"(?P<{node.name}>[\\s\\S]*)")
+                    parts.append((node.name, True))
                 else:
-                    raise InputError(
-                        f"prompt {self.name!r} has an expression; only plain names can be recognised again"
-                    )
-        return re.compile("".join(parts))
+                    return None
+        return tuple(parts)
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        """The rendered text as a regular expression, one group a name."""
+        if self._parts is None:
+            raise InputError(f"prompt {self.name!r} holds more than names in text; it cannot be recognised again")
+        return re.compile("".join(f"(?P<{part}>[\\s\\S]*)" if name else re.escape(part) for part, name in self._parts))
 
     def match(self, prompt: str) -> dict[str, str] | None:
         """The values that `prompt` was rendered from, or None when it is another template's."""

@@ -11,15 +11,18 @@ from datasets import Dataset, Features, List, Value
 
 from tagsmith.processors.errors import InputError
 
-# (instruction, extra input, response) by column names; the first pair of which all present names fit is taken.
+# (instruction, extra input, response) by column names; the first one all of whose names are there is taken.
 _FLAT = (
     ("instruction", "input", "output"),  # Alpaca
     ("instruction", "input", "response"),
     ("instruction", "context", "response"),  # Dolly
+    ("instruction", None, "output"),
+    ("instruction", None, "response"),
     ("prompt", None, "completion"),
     ("prompt", None, "response"),
     ("query", None, "response"),
     ("question", None, "answer"),
+    ("instruction", "input", None),
     ("instruction", None, None),
     ("prompt", None, None),
     ("query", None, None),
@@ -123,8 +126,7 @@ class RowAdapter:
             return cls(None, instruction, None, response, reject_bad)
         conversation = next((name for name in _CONVERSATION if name in names), None)
         for first, extra, answer in _FLAT:
-            if first in names and (answer is None or answer in names):
-                extra = extra if extra in names else None
+            if {first, extra, answer} - {None} <= set(names):
                 return cls(conversation, first, extra, response or answer, reject_bad)
         if conversation is None:
             raise InputError(

@@ -54,14 +54,19 @@ def _datasets_as_needed() -> Iterator[None]:
 
 
 def _interrupted() -> int:
-    print(
-        f"\ntagsmith: stopping; waiting up to {_GRACE_SEC:g} s for replies in flight (Ctrl-C again: do not wait)",
-        file=sys.stderr,
-    )
-    try:
-        dropped = close_clients(_GRACE_SEC)
-    except KeyboardInterrupt:
-        dropped = close_clients()
+    dropped = None
+    wait_sec = _GRACE_SEC
+    while dropped is None:
+        try:
+            if wait_sec:
+                print(
+                    f"\ntagsmith: stopping; waiting up to {wait_sec:g} s for replies in flight (Ctrl-C again: do not"
+                    " wait)",
+                    file=sys.stderr,
+                )
+            dropped = close_clients(wait_sec)
+        except KeyboardInterrupt:
+            wait_sec = 0.0
     lost = f"{dropped} requests in flight were dropped" if dropped else "no request was lost"
     print(f"tagsmith: stopped; all replies are stored, {lost}. Run the same command to continue.", file=sys.stderr)
     return 130

@@ -66,22 +66,22 @@ class Ranks:
 
     def _generate(self, dataset: Dataset, processor: GenerationProcessor, client: Client) -> None:
         tickets: deque[Ticket] = deque()
-        batches = tqdm(
-            dataset.iter(batch_size=_BATCH), "generating", -(-len(dataset) // _BATCH), disable=not self.first
-        )
-        for batch in batches:
-            mine, labels = [], []
-            for row in rows_of(batch):
-                rendered = "rejected" if row.get("status") == REJECTED else processor.render(row)
-                for request in () if isinstance(rendered, str) else rendered:
-                    if client.key_of(request)[0] % self.world == self.rank:
-                        mine.append(request)
-                        labels.append(str(row.get("id", "?")))
-            tickets.append(client.submit(mine, processor.read, labels))
-            while len(tickets) > _WINDOWS_AHEAD * client.concurrency // _BATCH + 4:
-                tickets.popleft().result()
-        for ticket in tickets:
-            ticket.result()
+        with tqdm(total=len(dataset), desc="generating", unit=" rows", disable=not self.first) as bar:
+            for batch in dataset.iter(batch_size=_BATCH):
+                rows = rows_of(batch)
+                mine, labels = [], []
+                for row in rows:
+                    rendered = "rejected" if row.get("status") == REJECTED else processor.render(row)
+                    for request in () if isinstance(rendered, str) else rendered:
+                        if client.key_of(request)[0] % self.world == self.rank:
+                            mine.append(request)
+                            labels.append(str(row.get("id", "?")))
+                tickets.append(client.submit(mine, processor.read, labels))
+                while len(tickets) > _WINDOWS_AHEAD * client.concurrency // _BATCH + 4:
+                    tickets.popleft().result()
+                bar.update(len(rows))
+            for ticket in tickets:
+                ticket.result()
 
     def _part_of(self, endpoint: Endpoint, used: Usage) -> Endpoint:
         """The same endpoint with this rank's part of the budget that is left."""
@@ -95,13 +95,16 @@ class Ranks:
     def _used_by_all(self, before: Usage, usage: Usage) -> Usage:
         """Wait until all ranks are here, and add up what each has used.
 
-        Another rank may have hours of generation left, so the patience is a month.
+        Through torch itself: without a GPU, `accelerate.PartialState()` takes each rank for the only one and does not
+        wait. Another rank may have hours of generation left, so the patience is a month.
         """
-        from accelerate import PartialState
-        from accelerate.utils import gather_object
+        import torch.distributed as dist
 
-        PartialState(timeout=timedelta(days=30)).wait_for_everyone()
-        parts: list[Usage] = [before, *gather_object([usage])]
+        if not dist.is_initialized():
+            dist.init_process_group("gloo", timeout=timedelta(days=30))
+        gathered = [Usage()] * self.world
+        dist.all_gather_object(gathered, usage)
+        parts = [before, *gathered]
         total = Usage(**{f.name: sum(getattr(part, f.name) for part in parts) for f in fields(Usage)})
         # Rank 0 goes through all rows again and counts these anew. What was paid for a moment ago is no store hit.
         total.unparsed = total.failed = 0

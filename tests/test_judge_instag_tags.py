@@ -1,16 +1,21 @@
 """The judge's recipe on a small release: scores that tell good tags from planted ones, and nothing asked twice."""
 
+import asyncio
 import io
 import json
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
+from tagsmith.processors.endpoint.offline.server import OfflineServer
+from tagsmith.processors.endpoint.offline.settings import OfflineSettings
 from tagsmith.recipes.cli import main
 
 CASES = 12
@@ -46,6 +51,26 @@ def stored(store: str = "store.sqlite") -> int:
         return int(connection.execute("SELECT COUNT(*) FROM generations").fetchone()[0])
 
 
+@contextmanager
+def offline(**settings: float) -> Iterator[str]:
+    """The offline endpoint in this process: its judges embed, and the model is loaded here anyway."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    runner = web.AppRunner(OfflineServer(OfflineSettings(**settings)).app(), access_log=None)
+
+    async def start() -> str:
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    yield asyncio.run_coroutine_threadsafe(start(), loop).result()
+    asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
 @pytest.fixture(scope="module", autouse=True)
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A working folder with a release of 60 tagged seeds."""
@@ -63,7 +88,8 @@ def first(folder: Path) -> Outcome:
     foreseen = judge("--dry_run")
     assert foreseen.status == 0, foreseen.err
     before = stored()
-    outcome = judge("--output", "scores.json")
+    with offline() as uri:
+        outcome = judge("--output", "scores.json", "--endpoint", uri)
     assert outcome.status == 0, outcome.err
     sizes = [line.split()[-1] for line in foreseen.out.splitlines() if "requests to send" in line]
     assert sum(map(int, sizes)) == stored() - before > 0
@@ -111,7 +137,8 @@ def test_another_seed_draws_other_cases(first: Outcome) -> None:
 
 
 def test_cases_without_a_readable_verdict_are_unscored(folder: Path) -> None:
-    outcome = judge("--endpoint", "offline:?malformed=1&seed=2", "--max_repairs", "0", "--output", "bad.json")
+    with offline(malformed=1.0, seed=2) as uri:
+        outcome = judge("--endpoint", uri, "--max_repairs", "0", "--output", "bad.json")
     assert outcome.status == 0, outcome.err
     scores = json.loads(Path("bad.json").read_text())["scores"]
     unscored = [score["unscored"] for kinds in scores.values() for score in kinds.values()]

@@ -37,7 +37,8 @@ async def with_retries(
             if isinstance(error, OverloadedError | ServerFaultError) and error.retry_after_sec is not None:
                 wait = error.retry_after_sec + random.uniform(0, FIRST_DELAY_SEC)
             if time.monotonic() + wait >= end:
-                raise GaveUpError(f"gave up after {tries} tries in {deadline_sec:g} s: {error}") from error
+                counted = "1 try" if tries == 1 else f"{tries} tries"
+                raise GaveUpError(f"gave up after {counted} in {deadline_sec:g} s: {error}") from error
             delay = min(2 * delay, LONGEST_DELAY_SEC)
             on_retry()
             await asyncio.sleep(wait)

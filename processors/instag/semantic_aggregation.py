@@ -94,8 +94,9 @@ class _Connected:
         self.n_edges = 0
 
     def connect(self, i: NDArray[np.int64], j: NDArray[np.int64]) -> None:
-        self.edges.append((i, j))
-        self.n_edges += len(i)
+        news = self.first[i] != self.first[j]
+        self.edges.append((i[news], j[news]))
+        self.n_edges += int(news.sum())
         if self.n_edges > MAX_EDGES:
             self.first_members()
 
