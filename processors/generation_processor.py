@@ -156,17 +156,15 @@ class GenerationProcessor(ABC):
         for number in suspects(self.client, dataset, overhead, self.parameters.max_new_tokens):
             row = dataset[number]
             rendered = [] if row.get("status") == REJECTED else self.render(row)
-            if not isinstance(rendered, str) and (problem := self._too_long(rendered)):
+            if not isinstance(rendered, str) and (problem := _too_long(self.client, rendered)):
                 long.append((str(row.get("id", number)), problem))
         if long:
             more = f" (and {len(long) - 1:,} more rows)" if len(long) > 1 else ""
             raise InputError(f"row {long[0][0]}: {long[0][1]}{more}; {_TOO_LONG}")
 
-    def _too_long(self, requests: Sequence[Request]) -> str | None:
-        return next((problem for request in requests if (problem := excess(self.client, request))), None)
-
     def submit(self, rows: list[Row]) -> Batch:
         """Send what the rows need, without waiting."""
+        client = self.client
         requests: list[Request] = []
         labels: list[str] = []
         spans: list[tuple[int, int]] = []
@@ -177,7 +175,7 @@ class GenerationProcessor(ABC):
                 early[number] = row.get("reason") or "rejected before"
             else:
                 rendered = self.render(row)
-                if not isinstance(rendered, str) and (problem := self._too_long(rendered)):
+                if not isinstance(rendered, str) and (problem := _too_long(client, rendered)):
                     if not self.settings.reject_refused:
                         raise InputError(f"row {row.get('id', number)}: {problem}; {_TOO_LONG}")
                     rendered = f"too_long: {problem}"
@@ -187,31 +185,36 @@ class GenerationProcessor(ABC):
                     requests += rendered
                     labels += [str(row.get("id", number))] * len(rendered)
             spans.append((start, len(requests)))
-        return Batch(rows, spans, early, self.client.submit(requests, self.read, labels))
+        return Batch(rows, spans, early, client.submit(requests, self.read, labels))
 
     def finish(self, batch: Batch) -> dict[str, list[Any]]:
         """Wait for the replies and make the columns."""
         replies = batch.ticket.result()
-        model, prompt_hash = self.client.server.model, self.prompt_hash
-        columns: dict[str, list[Any]] = {}
+        columns: dict[str, list[Any]] = {name: [] for name in self.features(Features())}
+        constant = {"model": self.client.server.model, "prompt_hash": self.prompt_hash}
         for number, (row, (start, end)) in enumerate(zip(batch.rows, batch.spans, strict=True)):
             mine = replies[start:end]
-            bad = next((reply for reply in mine if reply.status != "ok"), None)
+            bad = next((reply for reply in mine if reply.status != "ok"), None) if mine else None
             reason = batch.early.get(number) or (bad.reason if bad else None)
-            made = self.collect(row, mine) | {
-                "status": REJECTED if reason else OK,
-                "reason": reason or "",
-                "raw_reply": (bad.text if bad else None) or "",
-                "model": model,
-                "prompt_hash": prompt_hash,
-                "attempts": sum(len(reply.keys) for reply in mine),
-                "generation_keys": [key for reply in mine for key in reply.keys],
-            }
+            made = self.collect(row, mine)
+            made["status"] = REJECTED if reason else OK
+            made["reason"] = reason or ""
+            made["raw_reply"] = (bad.text if bad else None) or ""
+            made["attempts"] = sum([len(reply.keys) for reply in mine])
+            made["generation_keys"] = [key for reply in mine for key in reply.keys]
+            made |= constant
             if row.get("status") == REJECTED:
                 made |= {name: row[name] for name in made if row.get(name) is not None}
-            for name, value in made.items():
-                columns.setdefault(name, []).append(value)
+            for name, column in columns.items():
+                column.append(made[name])
         return columns
+
+
+def _too_long(client: Client, requests: Sequence[Request]) -> str | None:
+    for request in requests:
+        if problem := excess(client, request):
+            return problem
+    return None
 
 
 def rows_of(batch: Mapping[str, Sequence[Any]]) -> list[Row]:

@@ -29,16 +29,16 @@ EARLY = 15  # replies after which a run is stopped: some are stored, most are no
 class Loopback:
     """The offline answers over HTTP, from a thread, so that requests are counted beyond the end of a process."""
 
-    def __init__(self, latency_ms: float) -> None:
+    def __init__(self, latency_sec: float) -> None:
         self.asked: list[bytes] = []
-        self._latency_ms = latency_ms
+        self.latency_sec = latency_sec
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self.uri = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
 
     async def _start(self) -> str:
-        app = OfflineServer(OfflineSettings(latency_ms=self._latency_ms)).app()
+        app = OfflineServer(OfflineSettings()).app()
         app.middlewares.append(self._watch)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -49,6 +49,7 @@ class Loopback:
     async def _watch(self, request: web.Request, handler: Any) -> web.StreamResponse:
         if request.method == "POST":
             self.asked.append(await request.read())
+            await asyncio.sleep(self.latency_sec)
         return await handler(request)
 
     def stop(self) -> None:
@@ -60,7 +61,7 @@ class Loopback:
 
 @pytest.fixture
 def slow_server() -> Iterator[Loopback]:
-    server = Loopback(latency_ms=50)
+    server = Loopback(latency_sec=0.1)
     yield server
     server.stop()
 
@@ -68,7 +69,7 @@ def slow_server() -> Iterator[Loopback]:
 @pytest.fixture
 def silent_server() -> Iterator[Loopback]:
     """Answers nothing for an hour."""
-    server = Loopback(latency_ms=3_599_999)
+    server = Loopback(latency_sec=3600)
     yield server
     server.stop()
 
@@ -125,7 +126,7 @@ def undisturbed(folder: Path) -> dict[str, Any]:
 
 
 def test_ctrl_c_stops_cleanly_and_the_same_command_continues(undisturbed: dict[str, Any]) -> None:
-    endpoint = "offline:?latency_ms=50"
+    endpoint = "offline:?latency_ms=100"
     process = start("stopped", endpoint)
     wait_until(lambda: stored("stopped") >= EARLY, process)
     process.send_signal(signal.SIGINT)
@@ -157,6 +158,7 @@ def test_a_killed_run_loses_no_more_than_what_was_in_flight(undisturbed: dict[st
 
     paid, total = stored("killed"), undisturbed["counts"]["requests"]
     assert EARLY <= paid < total
+    slow_server.latency_sec = 0
     manifest = go_on("killed", slow_server.uri)
     assert manifest["counts"]["requests"] == total - paid
     assert stored("killed") == total
