@@ -29,6 +29,7 @@ class Batch:
     spans: list[tuple[int, int]]
     early: dict[int, str]  # row number in the batch → why no request was made for it
     ticket: Ticket
+    model: str
 
 
 @dataclass(kw_only=True)
@@ -162,9 +163,12 @@ class GenerationProcessor(ABC):
             more = f" (and {len(long) - 1:,} more rows)" if len(long) > 1 else ""
             raise InputError(f"row {long[0][0]}: {long[0][1]}{more}; {_TOO_LONG}")
 
-    def submit(self, rows: list[Row]) -> Batch:
-        """Send what the rows need, without waiting."""
-        client = self.client
+    def submit(self, rows: list[Row], client: Client | None = None) -> Batch:
+        """Send what the rows need, without waiting.
+
+        A run of many batches gives its one client: `self.client` is a new one, with a new budget, after an error.
+        """
+        client = client or self.client
         requests: list[Request] = []
         labels: list[str] = []
         spans: list[tuple[int, int]] = []
@@ -185,13 +189,13 @@ class GenerationProcessor(ABC):
                     requests += rendered
                     labels += [str(row.get("id", number))] * len(rendered)
             spans.append((start, len(requests)))
-        return Batch(rows, spans, early, client.submit(requests, self.read, labels))
+        return Batch(rows, spans, early, client.submit(requests, self.read, labels), client.server.model)
 
     def finish(self, batch: Batch) -> dict[str, list[Any]]:
         """Wait for the replies and make the columns."""
         replies = batch.ticket.result()
         columns: dict[str, list[Any]] = {name: [] for name in self.features(Features())}
-        constant = {"model": self.client.server.model, "prompt_hash": self.prompt_hash}
+        constant = {"model": batch.model, "prompt_hash": self.prompt_hash}
         for number, (row, (start, end)) in enumerate(zip(batch.rows, batch.spans, strict=True)):
             mine = replies[start:end]
             bad = next((reply for reply in mine if reply.status != "ok"), None) if mine else None

@@ -79,7 +79,8 @@ class _Ahead:
         self, dataset: Dataset, processor: GenerationProcessor, description: str, batch_size: int, progress: bool
     ) -> None:
         self._dataset, self._processor, self._batch_size = dataset, processor, batch_size
-        self._look_ahead = max(LOOK_AHEAD_WINDOWS * processor.client.concurrency, 4 * batch_size)
+        self._client = processor.client
+        self._look_ahead = max(LOOK_AHEAD_WINDOWS * self._client.concurrency, 4 * batch_size)
         self._sent: deque[Batch] = deque()
         self._next = 0  # first row that has not been sent
         self.digest = blake2b(digest_size=16)  # of all new columns
@@ -115,12 +116,12 @@ class _Ahead:
             sent += 1
         columns = self._processor.finish(batch)
         self.digest.update(orjson.dumps(columns, default=repr, option=orjson.OPT_NON_STR_KEYS))
-        usage = self._processor.client.usage
+        usage = self._client.usage
         self._bar.set_postfix(stored=usage.store_hits, retries=usage.retries, unparsed=usage.unparsed, refresh=False)
         self._bar.update(len(numbers))
         return columns
 
     def _send(self) -> None:
         stop = min(self._next + self._batch_size, len(self._dataset))
-        self._sent.append(self._processor.submit(rows_of(self._dataset[self._next : stop])))
+        self._sent.append(self._processor.submit(rows_of(self._dataset[self._next : stop]), self._client))
         self._next = stop

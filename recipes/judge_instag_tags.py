@@ -14,6 +14,7 @@ from datasets import concatenate_datasets
 
 from tagsmith.cards.release import load_config
 from tagsmith.processors.embedding import TextEmbedder
+from tagsmith.processors.endpoint.offline.settings import MODEL_ID
 from tagsmith.processors.errors import InputError
 from tagsmith.processors.instag.quality_cases import consistency_cases, precision_cases
 from tagsmith.processors.instag.quality_judges import TagConsistencyJudge, TagPrecisionJudge
@@ -79,7 +80,14 @@ def main(argv: Sequence[str]) -> None:
     }
     client = judges["precision"][0].client  # the judges share it: their settings are the same
     if output:
-        report = {"release": Path(own.release).name, "model": client.server.model, "seed": own.seed, "scores": scores}
+        model = client.server.model
+        report = {
+            "release": Path(own.release).resolve().name,
+            "model": model,
+            "offline": model.startswith(MODEL_ID),
+            "seed": own.seed,
+            "scores": scores,
+        }
         output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print_table(
         "Cases without objection (paper, Tab. 8, GPT-4: precision 96.1 / 6.1, consistency 86.6 / 7.8 %)",

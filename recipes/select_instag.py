@@ -14,6 +14,7 @@ from datasets import Dataset
 from tagsmith.cards.manifest import build_manifest
 from tagsmith.cards.release import check_output_folder, write_release
 from tagsmith.processors.embedding import TextEmbedder
+from tagsmith.processors.endpoint.offline.settings import MODEL_ID
 from tagsmith.processors.endpoint.request import Parameters
 from tagsmith.processors.errors import InputError
 from tagsmith.processors.instag.complexity_first import ComplexityFirstSelector
@@ -147,7 +148,7 @@ def main(argv: Sequence[str]) -> None:
         },
         started=started,
         finished=finished,
-        offline=tagger.settings.scheme == "offline",
+        offline=tagger.client.server.model.startswith(MODEL_ID),
     )
     folder = write_release(
         own.output,

@@ -1,5 +1,6 @@
 """Open what `--dataset` names: the shipped seeds, a local file or folder, or a dataset on the Hub."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ def load_source(data: DataArguments) -> tuple[Dataset, dict[str, Any]]:
         facts["license"] = "apache-2.0"
     elif not Path(data.dataset).exists():
         facts |= {"split": data.split, "revision": data.revision or "main"}
+        if commit := _commit(dataset):
+            facts["commit"] = commit
         if data.dataset_config:
             facts["config"] = data.dataset_config
         if dataset.info.license:
@@ -66,6 +69,13 @@ def _open(data: DataArguments) -> Dataset:
             hint = "mend it, or check that its suffix says its format"
         raise InputError(f"cannot read dataset {data.dataset!r}: {said}; {hint}") from error
     return _split(loaded, data)
+
+
+def _commit(dataset: Dataset) -> str | None:
+    """The commit that a Hub dataset was read from: a branch moves on."""
+    urls = dataset.info.download_checksums or {}
+    found = next((match for url in urls if (match := re.match(r"hf://datasets/[^@]+@([0-9a-f]{40})/", url))), None)
+    return found[1] if found else None
 
 
 def _words(error: BaseException) -> str:

@@ -247,6 +247,6 @@ def _surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[N
     signal.signal(signal.SIGALRM, _waited_too_long)
     signal.alarm(LONGEST_TEST_SEC)
     yield
-    signal.alarm(0)
     if connect := sys.modules.get("tagsmith.processors.endpoint.connect"):
         connect.close_clients()
+    signal.alarm(0)

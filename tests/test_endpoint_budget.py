@@ -4,12 +4,15 @@ import asyncio
 from typing import Any
 
 import pytest
+from datasets import Dataset
 
 from tagsmith.processors.endpoint.connect import close_clients, connect
 from tagsmith.processors.endpoint.endpoint import Endpoint
-from tagsmith.processors.endpoint.request import Parameters, Request
+from tagsmith.processors.endpoint.request import Parameters, Request, UnparsedReplyError
 from tagsmith.processors.endpoint.store import GenerationStore
 from tagsmith.processors.errors import BudgetReachedError, InputError
+from tagsmith.processors.instag.tagger import InsTagTagger
+from tagsmith.processors.map_rows import map_rows
 
 # The scripted server counts 10 prompt tokens and 5 reply tokens for each chat.
 REQUESTS = [Request(Parameters(), messages=({"role": "user", "content": str(n)},)) for n in range(6)]
@@ -64,9 +67,17 @@ def test_what_was_in_flight_at_the_end_of_the_budget_is_kept(scripted_server, st
     assert len(GenerationStore(store_path)) == 3
 
 
-def test_repairs_are_in_the_budget(scripted_server, store_path):
-    from tagsmith.processors.endpoint.request import UnparsedReplyError
+def test_rows_sent_ahead_are_in_the_budget(scripted_server, store_path):
+    server = scripted_server(['{"tags": [{"tag": "a"}]}'])
+    tagger = InsTagTagger(endpoint=Endpoint(server.url, store=store_path, concurrency=2, max_tokens_total=60))
+    rows = Dataset.from_dict({"id": list(map(str, range(900))), "instruction": [f"row {n}" for n in range(900)]})
+    with pytest.raises(BudgetReachedError, match="max_tokens_total is 60"):
+        map_rows(rows, tagger, description="tagging", batch_size=3, progress=False)
+    close_clients(20)
+    assert 4 <= len(server.posts) <= 5  # not a new budget for each batch that was to be sent
 
+
+def test_repairs_are_in_the_budget(scripted_server, store_path):
     def never(_: str) -> None:
         raise UnparsedReplyError("no")
 

@@ -98,7 +98,8 @@ def first(folder: Path) -> Outcome:
 
 def test_planted_faults_are_found(first: Outcome) -> None:
     report = json.loads(Path("scores.json").read_text())
-    assert set(report) == {"release", "model", "seed", "scores"}
+    assert set(report) == {"release", "model", "offline", "seed", "scores"}
+    assert report["offline"] is True
     assert report["release"] == "release"
     assert report["model"].startswith("tagsmith/offline-rules@")
     assert set(report["scores"]) == {"precision", "consistency"}

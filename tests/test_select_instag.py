@@ -139,10 +139,12 @@ def flags_of(output: str, store: str = "store.sqlite", dataset: str = "rows.json
     return ["run", "select-instag", "--dataset", dataset, "--store", store, "--output", output, *own]
 
 
-def recipe(output: str, *more: str, **where: str) -> Outcome:
-    """The recipe in this process."""
+def recipe(output: str, *more: str, drawn: bool = False, **where: str) -> Outcome:
+    """The recipe in this process. Pictures take most of a small run's time, so they are drawn where a test wants."""
     out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        if not drawn:
+            patch.setattr("tagsmith.recipes.select_instag.pictures", lambda *_: [])
         status = main([*flags_of(output, **where), *more])
     return Outcome(status, out.getvalue(), err.getvalue(), Path(output))
 
@@ -216,7 +218,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def clean(folder: Path) -> Outcome:
     """The first run: everything is asked."""
-    outcome = recipe("out")
+    outcome = recipe("out", drawn=True)
     assert outcome.status == 0, outcome.err
     return outcome
 
@@ -386,6 +388,7 @@ def test_an_edited_row_asks_only_for_itself(clean: Outcome, loopback: Loopback) 
     outcome = recipe("edited", "--endpoint", loopback.uri, dataset="edited.jsonl")
     assert outcome.status == 0, outcome.err
     assert outcome.counts["requests"] == len(loopback.asked) == 1
+    assert outcome.manifest["offline"] is True, "by whatever address: these are rules, not a model"
     assert outcome.counts["store_hits"] == len(ASKED) - 1
     before = {row["number"]: row["raw_tags"] for row in clean.config("tagged")}
     after = {row["number"]: row["raw_tags"] for row in outcome.config("tagged")}
@@ -510,7 +513,8 @@ def test_the_shipped_demo(folder: Path) -> None:
     assert demo.counts["rows_out"] == len(load_dataset("demo", split="train")) == 60
     assert demo.counts["rows_tagged"] + sum(demo.counts["rejected"].values()) == demo.counts["rows_in"]
     assert demo.counts["requests"] == stored("demo.sqlite") == len(demo.config("generations"))
-    assert (demo.folder / "pictures" / "diversity_complexity.png").stat().st_size > 5000
+    for name in ("diversity_complexity", "top_tags", "tags_a_row"):
+        assert (demo.folder / "pictures" / f"{name}.png").stat().st_size > 5000
     card = (demo.folder / "README.md").read_text()
     assert "license: apache-2.0" in card
     assert "offline" in card

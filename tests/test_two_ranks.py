@@ -1,14 +1,15 @@
 """Two ranks under a launcher: the same release as one rank makes, and nothing generated twice."""
 
 import asyncio
+import io
 import json
 import os
-import re
 import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from tagsmith.processors.errors import BudgetReachedError
 from tagsmith.processors.instag.tagger import InsTagTagger
 from tagsmith.processors.rows import to_rows
 from tagsmith.processors.seeds import load_seeds
+from tagsmith.recipes.cli import main
 from tagsmith.recipes.ranks import Ranks
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
@@ -109,7 +111,10 @@ def stored(store: str) -> int:
 
 
 def test_two_ranks_make_the_same_release_and_ask_nothing_twice(folder: Path, loopback: Loopback) -> None:
-    launch(f"--config_file {RECIPES}/accelerate/cpu.yaml", *flags("one", loopback.uri, "one.sqlite"))
+    err = io.StringIO()
+    with redirect_stdout(io.StringIO()), redirect_stderr(err):
+        status = main(["run", "select-instag", *flags("one", loopback.uri, "one.sqlite")])
+    assert status == 0, err.getvalue()
     assert loopback.greeted == 1
     asked_by_one, loopback.asked = set(loopback.asked), []
 
@@ -122,12 +127,21 @@ def test_two_ranks_make_the_same_release_and_ask_nothing_twice(folder: Path, loo
     # What all ranks used together is in the manifest.
     assert manifest("two")["counts"] == manifest("one")["counts"]
 
+    # The shipped config for two ranks, from the same store: nothing is left to ask.
+    launch(f"--config_file {RECIPES}/accelerate/ddp.yaml", *flags("ddp", loopback.uri, "two.sqlite"))
+    assert loopback.greeted == 5
+    assert hashes("ddp") == hashes("one")
+    assert len(loopback.asked) == len(asked_by_one)
+    assert manifest("ddp")["counts"]["requests"] == 0
+
+
+def test_the_launcher_config_for_one_rank_works(folder: Path, loopback: Loopback) -> None:
     printed = launch(
-        f"--config_file {RECIPES}/accelerate/ddp.yaml", *flags("ddp", loopback.uri, "two.sqlite"), "--dry_run"
+        f"--config_file {RECIPES}/accelerate/cpu.yaml", *flags("cpu", loopback.uri, "cpu.sqlite"), "--dry_run"
     )
-    assert printed.count("Dry run") == 1
-    assert re.search(rf"in the store already +{len(asked_by_one)}\n", printed)
-    assert set(loopback.asked) == asked_by_one
+    assert loopback.greeted == 1
+    assert printed.count("Dry run: nothing was sent") == 1
+    assert loopback.asked == []
 
 
 @pytest.fixture

@@ -9,16 +9,15 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 
-import orjson
 import uvloop
 
+from tagsmith.processors.endpoint.asking import Asker
 from tagsmith.processors.endpoint.endpoint import Endpoint
-from tagsmith.processors.endpoint.failures import SYSTEMATIC, RefusedError, failure_of
+from tagsmith.processors.endpoint.failures import SYSTEMATIC, RefusedError
 from tagsmith.processors.endpoint.request import Completion, KeyMaker, Reply, Request, UnparsedReplyError
-from tagsmith.processors.endpoint.retry import GaveUpError, with_retries
+from tagsmith.processors.endpoint.retry import GaveUpError
 from tagsmith.processors.endpoint.server import Server, token_for
 from tagsmith.processors.endpoint.store import Generation, GenerationStore
 from tagsmith.processors.endpoint.ticket import Job, Reader, Ticket
@@ -60,16 +59,17 @@ class Client:
         self.concurrency = endpoint.concurrency or server.max_concurrent or DEFAULT_CONCURRENCY
         self._key = KeyMaker(server.model)
         self.repair = repair or PromptTemplate.load("repair")
-        self._dialect = server.dialect
+        self._asker = Asker(endpoint, server.dialect, self.usage, lambda: self.url)
         self._queue: deque[Job] = deque()
         self._pending: dict[tuple[bytes, Reader], Job] = {}
-        self._lock = threading.Lock()  # guards _pending: who waits for a key that is asked for already
+        self._lock = threading.Lock()  # guards _pending (who waits for a key that is asked for already) and _closing
         self._starting = threading.Lock()  # two callers must not start two servers
         self._idle: list[asyncio.Future[None]] = []
         self._workers: list[asyncio.Task[None]] = []
         self._in_a_row = 0
         self._error: BaseException | None = None
         self._stopping = False
+        self._closing = 0  # calls of `close` under way
         self._writer = StoreWriter(store, self._end)
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tagsmith-client", daemon=True)
@@ -85,7 +85,7 @@ class Client:
         new: list[Job] = []
         try:
             for index, request in enumerate(requests):
-                request = self._dialect.as_sent(request)
+                request = self.server.dialect.as_sent(request)
                 content = request.content
                 key = self._key(request, content)
                 with self._lock:
@@ -115,30 +115,20 @@ class Client:
 
     def key_of(self, request: Request) -> bytes:
         """The store key of a request."""
-        request = self._dialect.as_sent(request)
+        request = self.server.dialect.as_sent(request)
         return self._key(request, request.content)
 
     def count_tokens(self, request: Request) -> int | None:
         """Tokens of what a request says, by the server's own tokenizer (TGI's `/tokenize`); None where it has none."""
-        if not self._dialect.tgi:
+        if not self.server.dialect.tgi:
             return None
-        texts = [request.prompt or ""] if request.messages is None else [m["content"] for m in request.messages]
-        body = orjson.dumps({"inputs": "\n".join(texts)})
 
         async def ask() -> int | None:
             way = connection(self.url, token_for(self.url))
             try:
-                _, answer = await with_retries(
-                    lambda left_sec: self._post(way, "/tokenize", body, left_sec),
-                    self.endpoint.deadline_sec,
-                    self._count_retry,
-                )
-                tokens = orjson.loads(answer)
-            except (RefusedError, orjson.JSONDecodeError):
-                return None
+                return await self._asker.count_tokens(request, way)
             finally:
                 await way.close()
-            return len(tokens) if isinstance(tokens, list) else None
 
         return asyncio.run_coroutine_threadsafe(ask(), self._loop).result()
 
@@ -156,9 +146,18 @@ class Client:
         Whoever still waits for a ticket gets an EndpointError. Returns the number of requests that were in flight and
         dropped.
         """
-        dropped = 0
-        if self._loop.is_running():
-            dropped = asyncio.run_coroutine_threadsafe(self._shut_down(grace_sec), self._loop).result()
+        with self._lock:
+            if self._loop.is_closed():
+                return 0
+            self._closing += 1
+            shutting_down = asyncio.run_coroutine_threadsafe(self._shut_down(grace_sec), self._loop)
+        try:
+            dropped = shutting_down.result()
+        finally:
+            with self._lock:
+                self._closing -= 1
+                last = self._closing == 0  # of several calls, the last one may take the loop away from the others
+        if last:
             self._writer.close()  # before the loop, which it wakes: it would end there with replies unwritten
             self._end(EndpointError("the client was closed before all replies were in; run the same again to continue"))
             self._loop.call_soon_threadsafe(self._loop.stop)
@@ -211,11 +210,11 @@ class Client:
                 self.usage.check_budget(self.endpoint)
                 started = time.monotonic()
                 try:
-                    completion = await self._generate(request, way)
+                    completion = await self._asker.complete(request, way)
                 except (GaveUpError, RefusedError) as error:
                     self._on_failure(job, keys[:-1], error)
                     return
-                latency, asked = time.monotonic() - started, True
+                latency, asked, self._in_a_row = time.monotonic() - started, True, 0
                 self.usage.add(completion, latency)
                 self.usage.repairs += len(keys) > 1
                 parameters = request.parameters.as_json
@@ -240,40 +239,6 @@ class Client:
                 reply = Reply("ok", completion.text, value, None, keys, completion, not asked)
             await self._hand_over(job, generation, reply)
             return
-
-    async def _generate(self, request: Request, way: Connection) -> Completion:
-        async def attempt(left_sec: float) -> Completion:
-            route, body = self._dialect.encode(request)
-            headers, answer = await self._post(way, route, body, left_sec)
-            return self._dialect.decode(route, answer, headers)
-
-        try:
-            completion = await with_retries(attempt, self.endpoint.deadline_sec, self._count_retry)
-        except RefusedError as error:
-            if not self._refuses_structure(error, request):
-                raise
-            completion = await with_retries(attempt, self.endpoint.deadline_sec, self._count_retry)
-        self._in_a_row = 0
-        return completion
-
-    async def _post(self, way: Connection, route: str, body: bytes, left_sec: float) -> tuple[Mapping[str, str], bytes]:
-        timeout = min(self.endpoint.timeout_sec, max(left_sec, 0.001))
-        status, headers, answer = await way.post(route, body, timeout)
-        if status != 200:
-            raise failure_of(self.url + route, status, headers, answer)
-        return headers, answer
-
-    def _count_retry(self) -> None:
-        self.usage.retries += 1
-
-    def _refuses_structure(self, error: RefusedError, request: Request) -> bool:
-        """Whether the server knows no schemas: then it is asked without from now on, and replies are parsed."""
-        words = str(error).lower()
-        marks = ("response_format", "grammar", "json_schema", "guided")
-        if request.parameters.json_schema is None or not any(mark in words for mark in marks):
-            return False
-        self._dialect = replace(self._dialect, structured=False)
-        return True
 
     def _on_failure(self, job: Job, keys: list[str], error: EndpointError) -> None:
         """A request that failed for good: its row is rejected, or the run ends when it is not about the row."""
