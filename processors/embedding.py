@@ -105,8 +105,11 @@ def _folder(model: str) -> Path | None:
 @cache
 def _load(model: str, device: str | None) -> Any:
     from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
 
     folder = _folder(model)
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # it would count the tensors of a model that loads in a second
     try:
         return SentenceTransformer(str(folder or model), device=device)
     except (OSError, ValueError) as error:
@@ -114,6 +117,9 @@ def _load(model: str, device: str | None) -> Any:
             f"embedding model {model!r} cannot be loaded ({str(error).splitlines()[0]:.200}); give {BUNDLED_MODEL!r},"
             " a folder with a sentence-transformers model, or the name of one on the Hub"
         ) from error
+    finally:
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _identity(model: str) -> str:

@@ -10,7 +10,6 @@ from tagsmith.processors.endpoint.failures import RefusedError, failure_of
 from tagsmith.processors.endpoint.request import Completion, Request
 from tagsmith.processors.endpoint.retry import with_retries
 from tagsmith.processors.endpoint.transport import Connection
-from tagsmith.processors.endpoint.usage import Usage
 from tagsmith.processors.endpoint.wire import Dialect
 
 _SCHEMA_WORDS = ("response_format", "grammar", "json_schema", "guided")
@@ -22,13 +21,15 @@ class Asker:
     Args:
         endpoint: time limits.
         dialect: how the server is spoken to; replaced by one without schemas when the server refuses them.
-        usage: where tries are counted.
         url: the server's address, for errors.
+        on_retry: called before each further try.
     """
 
-    def __init__(self, endpoint: Endpoint, dialect: Dialect, usage: Usage, url: Callable[[], str]) -> None:
+    def __init__(
+        self, endpoint: Endpoint, dialect: Dialect, url: Callable[[], str], on_retry: Callable[[], None]
+    ) -> None:
         self.dialect = dialect
-        self._endpoint, self._usage, self._url = endpoint, usage, url
+        self._endpoint, self._url, self._on_retry = endpoint, url, on_retry
 
     async def complete(self, request: Request, way: Connection) -> Completion:
         """The server's completion.
@@ -43,12 +44,12 @@ class Asker:
             return self.dialect.decode(route, answer, headers)
 
         try:
-            return await with_retries(attempt, self._endpoint.deadline_sec, self._count_retry)
+            return await with_retries(attempt, self._endpoint.deadline_sec, self._on_retry)
         except RefusedError as error:
             if not self._refuses_schemas(error, request):
                 raise
             self.dialect = replace(self.dialect, structured=False)
-            return await with_retries(attempt, self._endpoint.deadline_sec, self._count_retry)
+            return await with_retries(attempt, self._endpoint.deadline_sec, self._on_retry)
 
     async def count_tokens(self, request: Request, way: Connection) -> int | None:
         """Tokens of what the request says, by the server's own tokenizer; None where it does not tell."""
@@ -58,7 +59,7 @@ class Asker:
             _, answer = await with_retries(
                 lambda left_sec: self._post(way, "/tokenize", body, left_sec),
                 self._endpoint.deadline_sec,
-                self._count_retry,
+                self._on_retry,
             )
             tokens = orjson.loads(answer)
         except (RefusedError, orjson.JSONDecodeError):
@@ -71,9 +72,6 @@ class Asker:
         if status != 200:
             raise failure_of(self._url() + route, status, headers, answer)
         return headers, answer
-
-    def _count_retry(self) -> None:
-        self._usage.retries += 1
 
     def _refuses_schemas(self, error: RefusedError, request: Request) -> bool:
         words = str(error).lower()

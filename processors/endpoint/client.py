@@ -59,7 +59,7 @@ class Client:
         self.concurrency = endpoint.concurrency or server.max_concurrent or DEFAULT_CONCURRENCY
         self._key = KeyMaker(server.model)
         self.repair = repair or PromptTemplate.load("repair")
-        self._asker = Asker(endpoint, server.dialect, self.usage, lambda: self.url)
+        self._asker = Asker(endpoint, server.dialect, lambda: self.url, self._count_retry)
         self._queue: deque[Job] = deque()
         self._pending: dict[tuple[bytes, Reader], Job] = {}
         self._lock = threading.Lock()  # guards _pending (who waits for a key that is asked for already) and _closing
@@ -239,6 +239,9 @@ class Client:
                 reply = Reply("ok", completion.text, value, None, keys, completion, not asked)
             await self._hand_over(job, generation, reply)
             return
+
+    def _count_retry(self) -> None:
+        self.usage.retries += 1
 
     def _on_failure(self, job: Job, keys: list[str], error: EndpointError) -> None:
         """A request that failed for good: its row is rejected, or the run ends when it is not about the row."""

@@ -54,7 +54,8 @@ def _server(endpoint: Endpoint) -> tuple[Server, Callable[[], str]]:
     if endpoint.scheme == "offline":
         from tagsmith.processors.endpoint.offline.settings import OfflineSettings, identity
 
-        settings = OfflineSettings.from_query(endpoint.query)
+        query = endpoint.server_query
+        settings = OfflineSettings.from_query(query)
         model, sha = identity(settings)
         server = Server(
             url="",
@@ -64,7 +65,7 @@ def _server(endpoint: Endpoint) -> tuple[Server, Callable[[], str]]:
             max_total_tokens=settings.max_total_tokens,
             max_concurrent=settings.max_concurrent_requests,
         )
-        program = [sys.executable, "-m", "tagsmith.processors.endpoint.offline", "--query", endpoint.query]
+        program = [sys.executable, "-m", "tagsmith.processors.endpoint.offline", "--query", query]
         return server, lambda: ChildServer(program).url
     if endpoint.scheme == "local":
         from tagsmith.processors.endpoint.local import start_local

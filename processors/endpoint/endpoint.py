@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from tagsmith.processors.errors import InputError
 
@@ -94,6 +94,12 @@ class Endpoint:
     def query(self) -> str:
         """The options behind the question mark, as they stand."""
         return self.uri.partition("?")[2]
+
+    @property
+    def server_query(self) -> str:
+        """The options without those that say how to speak to the server: what is left is the server's own."""
+        given = parse_qsl(self.query, keep_blank_values=True)
+        return urlencode([(name, value) for name, value in given if name not in ("api", "model")])
 
     def option(self, name: str) -> str | None:
         """One option of the URI, None when it is not given."""
