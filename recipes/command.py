@@ -20,6 +20,7 @@ def run(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
             main(argv)
         return 0
     except BudgetReachedError as error:
+        close_clients(_GRACE_SEC)  # what is in flight is paid for
         print(f"tagsmith: {error}", file=sys.stderr)
         return 3
     except (TagsmithError, ReleaseError) as error:

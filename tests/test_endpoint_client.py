@@ -249,6 +249,7 @@ def test_a_reader_that_breaks_ends_the_run_for_all_who_wait(scripted_server, sto
         client.submit(requests("d"), str).result()
     # What was paid for is kept, and a new client goes on, also with what is read out of the store in `submit`.
     assert connect(endpoint) is not client
+    assert not client._thread.is_alive()  # the old one is gone with its sockets
     assert connect(endpoint).submit(requests("a"), str).result()[0].value == "re: a"
     with pytest.raises(ZeroDivisionError):
         connect(endpoint).submit(requests("a"), broken)
@@ -322,6 +323,25 @@ def test_a_second_close_during_the_first_ones_patience_ends_it(scripted_server, 
         assert dropped == 2
         patient.result(20)
     assert client.close() == 0
+
+
+def test_an_interrupted_close_can_be_repeated(scripted_server, store_path, monkeypatch):
+    """Ctrl-C during the wait for what is in flight: the next `close_clients` finds the client still there."""
+    server = scripted_server(Gate())
+    client = connect(Endpoint(server.url, store=store_path))
+    client.submit(requests(1), str)
+    wait_until(lambda: server.in_flight == 1)
+
+    def interrupted(*_: Any) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "close", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            close_clients(20)
+    assert close_clients() == 1
+    assert not client._thread.is_alive()
+    assert close_clients() == 0
 
 
 def test_replies_that_wait_for_the_disk_are_written_when_the_client_closes(scripted_server, store_path, monkeypatch):

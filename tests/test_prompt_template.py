@@ -116,9 +116,7 @@ def test_only_plain_names_can_be_recognised():
     for text in ("{% if a %}{{ a }}{% endif %}", "{{ a | upper }}"):
         template = PromptTemplate("own", text)
         assert template.render(a="x") in ("x", "X")
-        with pytest.raises(
-            InputError, match="prompt 'own' holds more than names in text; it cannot be"
-        ):
+        with pytest.raises(InputError, match="prompt 'own' holds more than names in text; it cannot be"):
             template.match("x")
 
 

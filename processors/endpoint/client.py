@@ -101,7 +101,7 @@ class Client:
             # its job was still pending above. None falls in between.
             stored = self.store.get_many([job.key for job in new])
             missing = [job for job in new if not self._answered_from_store(job, stored.get(job.key))]
-            if missing and self.url:
+            if missing and self.url and not self._loop.is_closed():  # closed meanwhile: whoever waits has been told
                 self._loop.call_soon_threadsafe(self._enqueue, missing)
         except BaseException as error:
             self._end(error)  # nobody will answer what is marked as pending: whoever waits for it must hear that
