@@ -55,7 +55,7 @@ def our_rate(url: str, dataset: Dataset, concurrency: int, folder: str) -> float
     tagger = InsTagTagger(endpoint=Endpoint(url, store=store, concurrency=concurrency))
     assert tagger.client.server.model  # connected: what is timed below is the map
     started = time.perf_counter()
-    tagged = map_rows(dataset, tagger, description="tagging")
+    tagged = map_rows(dataset, tagger, description="tagging", progress=False)
     rate = len(tagged) / (time.perf_counter() - started)
     if set(tagged["status"]) != {"ok"} or len(tagger.client.store) != len(dataset):
         sys.exit("the run is not whole: its rate would mean nothing")

@@ -42,7 +42,7 @@ def life(url: str, store: Path, texts: list[str], concurrency: int, output: Path
     try:
         tagger = InsTagTagger(endpoint=Endpoint(url, store=str(store), concurrency=concurrency))
         dataset = Dataset.from_dict({"id": [str(n) for n in range(len(texts))], "instruction": texts})
-        tagged = map_rows(dataset, tagger, description="tagging")
+        tagged = map_rows(dataset, tagger, description="tagging", progress=False)
         part = output.with_suffix(".part")
         part.write_text(json.dumps(tagged.to_dict()))
         part.rename(output)
