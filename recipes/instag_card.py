@@ -37,16 +37,17 @@ DIFFERENCES = (
 
 
 def card_text(
-    facts: Mapping[str, Any], release: Mapping[str, Dataset], stages: Sequence[Mapping[str, Any]]
+    facts: Mapping[str, Any], release: Mapping[str, Dataset], stages: Sequence[Mapping[str, Any]], offline: bool
 ) -> CardText:
-    """The card's words and tables."""
+    """The card's words and tables; `offline` says that rules tagged the rows, not a model."""
+    tagger = "Rules, not a model," if offline else "A model"
     chosen, pool = release["default"], release["tagged"]
     of_pool, of_chosen = statistics(pool, chosen)
     return CardText(
         title=f"{len(chosen):,} of {len(pool):,} rows of {facts['name']}, selected by their tags",
         summary=(
-            f"A model named the intentions of each instruction in `{facts['name']}`; {of_pool.unique_tags:,} tags are"
-            " left after normalisation.",
+            f"{tagger} named the intentions of each instruction in `{facts['name']}`;"
+            f" {of_pool.unique_tags:,} tags are left after normalisation.",
             f"The {len(chosen):,} rows here are those with the most tags, taken in passes that each cover all tags"
             " (complexity-first diverse sampling).",
             f"They have {of_chosen.complexity:.2f} tags each (the pool: {of_pool.complexity:.2f}) and cover"

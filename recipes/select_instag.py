@@ -159,7 +159,7 @@ def main(argv: Sequence[str]) -> None:
         release,
         default="default",
         manifest=manifest,
-        card=card_text(facts, release, fitted.report()),
+        card=card_text(facts, release, fitted.report(), manifest["offline"]),
         pictures=pictures(release["tagged"], release["default"], own.seed),
     )
     seconds = (datetime.now(UTC) - started).total_seconds()
