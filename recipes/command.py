@@ -1,6 +1,8 @@
 """How a recipe ends for the person who started it: one line for each known error, and how to go on after Ctrl-C."""
 
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -55,19 +57,17 @@ def _datasets_as_needed() -> Iterator[None]:
 
 
 def _interrupted() -> int:
-    dropped = None
-    wait_sec = _GRACE_SEC
-    while dropped is None:
-        try:
-            if wait_sec:
-                print(
-                    f"\ntagsmith: stopping; waiting up to {wait_sec:g} s for replies in flight (Ctrl-C again: do not"
-                    " wait)",
-                    file=sys.stderr,
-                )
-            dropped = close_clients(wait_sec)
-        except KeyboardInterrupt:
-            wait_sec = 0.0
+    """Wait for what is in flight; from here on Ctrl-C only ends the wait, so that no clean-up is ever cut short."""
+    hurry = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: hurry.set())
+    try:
+        print(
+            f"\ntagsmith: stopping; waiting up to {_GRACE_SEC:g} s for replies in flight (Ctrl-C again: do not wait)",
+            file=sys.stderr,
+        )
+        dropped = close_clients(_GRACE_SEC, hurry)
+    finally:
+        signal.signal(signal.SIGINT, before)
     lost = f"{dropped} requests in flight were dropped" if dropped else "no request was lost"
     print(f"tagsmith: stopped; all replies are stored, {lost}. Run the same command to continue.", file=sys.stderr)
     return 130

@@ -140,8 +140,10 @@ class Client:
                 self._url = self._url or self._locate()
         return self._url
 
-    def close(self, grace_sec: float = 0.0) -> int:
+    def close(self, grace_sec: float = 0.0, hurry: threading.Event | None = None) -> int:
         """Stop: start no request any more, wait up to `grace_sec` for those in flight, write all, let go of sockets.
+
+        `hurry` ends the wait when it is set.
 
         Whoever still waits for a ticket gets an EndpointError. Returns the number of requests that were in flight and
         dropped.
@@ -150,7 +152,7 @@ class Client:
             if self._loop.is_closed():
                 return 0
             self._closing += 1
-            shutting_down = asyncio.run_coroutine_threadsafe(self._shut_down(grace_sec), self._loop)
+            shutting_down = asyncio.run_coroutine_threadsafe(self._shut_down(grace_sec, hurry), self._loop)
         try:
             dropped = shutting_down.result()
         finally:
@@ -294,19 +296,21 @@ class Client:
         """From the writer's thread: let the coroutine go on."""
         self._loop.call_soon_threadsafe(_set, waiting)
 
-    async def _shut_down(self, grace_sec: float) -> int:
+    async def _shut_down(self, grace_sec: float, hurry: threading.Event | None) -> int:
         self._stopping = True
         self._queue.clear()
         for idle in self._idle:
             idle.cancel()
-        busy = [worker for worker in self._workers if not worker.done()]
-        if busy:
-            _, late = await asyncio.wait(busy, timeout=max(grace_sec, 0.01))
-            for worker in late:
-                worker.cancel()
-            await asyncio.gather(*busy, return_exceptions=True)
-            return len(late)
-        return 0
+        end = time.monotonic() + grace_sec
+        await asyncio.sleep(0.01)  # idle workers end
+        while (busy := [worker for worker in self._workers if not worker.done()]) and time.monotonic() < end:
+            if hurry is not None and hurry.is_set():
+                break
+            await asyncio.wait(busy, timeout=0.05)
+        for worker in busy:
+            worker.cancel()
+        await asyncio.gather(*busy, return_exceptions=True)
+        return len(busy)
 
     # --- on any thread ------------------------------------------------------------------------------------------
 

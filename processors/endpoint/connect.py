@@ -37,12 +37,12 @@ def connect(endpoint: Endpoint) -> Client:
         return client
 
 
-def close_clients(grace_sec: float = 0.0) -> int:
+def close_clients(grace_sec: float = 0.0, hurry: threading.Event | None = None) -> int:
     """Stop all clients of this process; see `Client.close`. Returns how many requests in flight were dropped."""
     with _LOCK:
         dropped = 0
         for key in [key for key in _CLIENTS if key[0] == os.getpid()]:
-            dropped += _CLIENTS[key].close(grace_sec)
+            dropped += _CLIENTS[key].close(grace_sec, hurry)
             del _CLIENTS[key]  # not before: a second Ctrl-C during the wait comes here again, to close without it
         return dropped
 
