@@ -1,7 +1,7 @@
 """HTTP to one server: a lean keep-alive connection a worker, and aiohttp where a proxy is in the way.
 
-A generation client spends its time in the HTTP layer. One connection a worker needs no pool, and parsing by httptools
-(the C parser behind uvicorn) costs about a fifth of a general client's request: benchmarks/endpoint_throughput.py.
+A generation client spends its time in the HTTP layer. One connection a worker needs no pool, and with httptools (the C
+parser behind uvicorn) a bare loop sent twice as many requests a second as with a general client, 256 in flight.
 """
 
 import asyncio
