@@ -4,20 +4,41 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+if TYPE_CHECKING:
+    from loopback_hub import Hub
+
+# A port for the fixture `hub`, taken now because the clients read HF_ENDPOINT when they are imported. This socket never
+# listens, so that a connection is refused as long as no test runs a Hub there.
+_HUB_PORT = socket.socket()
+_HUB_PORT.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+_HUB_PORT.bind(("127.0.0.1", 0))
+
 # Before `datasets` and `huggingface_hub` are imported, which read them once. No test leaves a trace or uses a network.
 _CACHE = tempfile.TemporaryDirectory(prefix="tagsmith-tests-", ignore_cleanup_errors=True)
-os.environ |= {"HF_DATASETS_CACHE": _CACHE.name, "HF_HUB_OFFLINE": "1"}
+os.environ |= {
+    "HF_HOME": f"{_CACHE.name}/home",
+    "HF_DATASETS_CACHE": _CACHE.name,
+    "HF_ENDPOINT": f"http://127.0.0.1:{_HUB_PORT.getsockname()[1]}",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_XET": "1",
+    "HF_HUB_OFFLINE": "1",
+    "HF_UPDATE_DOWNLOAD_COUNTS": "0",
+}
+for _name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN_PATH", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"):
+    os.environ.pop(_name, None)
 for _name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
     os.environ.pop(_name, None)
 
@@ -232,6 +253,62 @@ def fast_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(retry, "FIRST_DELAY_SEC", 0.002)
     monkeypatch.setattr(retry, "LONGEST_DELAY_SEC", 0.01)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Hub"]:
+    """An empty Hub on loopback and empty caches; `huggingface_hub` and `datasets` are online, with it, and logged out.
+
+    Waiting before another try takes no time here; `hub.waits` has the seconds that were asked for. Child processes get
+    `hub.environment(token)`, and wait.
+    """
+    import huggingface_hub
+    from datasets import config
+    from datasets.utils import file_utils
+    from huggingface_hub import constants, file_download, hf_api, hf_file_system
+    from huggingface_hub.utils import _cache_manager, _http
+    from loopback_hub import Hub
+
+    hub = Hub(port=_HUB_PORT.getsockname()[1])
+    hub.home = home = tmp_path / "hf-home"
+    online = {"HF_HUB_OFFLINE": False, "HF_DATASETS_OFFLINE": False, "USE_PARQUET_EXPORT": False}
+    caches = {"HF_HUB_CACHE": "hub", "HUGGINGFACE_HUB_CACHE": "hub", "HF_ASSETS_CACHE": "assets"}
+    caches |= {"HF_HOME": "", "HF_TOKEN_PATH": "token", "HF_STORED_TOKENS_PATH": "stored_tokens"}
+    caches |= {"HF_DATASETS_CACHE": "datasets", "DOWNLOADED_DATASETS_PATH": "datasets/downloads"}
+    caches |= {"EXTRACTED_DATASETS_PATH": "datasets/downloads/extracted", "AGENT_HARNESSES_PATH": "harnesses.json"}
+    for module in (constants, config, _cache_manager):
+        for name, value in (online | {name: str(home / path) for name, path in caches.items()}).items():
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, value)
+    for name in [name for name in os.environ if name.startswith(("HF_", "HUGGING"))]:
+        monkeypatch.delenv(name)
+    for name, value in hub.settings(home=home).items():
+        monkeypatch.setenv(name, value)
+    for module in (_http, file_download, file_utils):
+        monkeypatch.setattr(module, "time", _QuickTime(hub.waits))
+    _forget(huggingface_hub, hf_api, hf_file_system)
+    yield hub
+    _forget(huggingface_hub, hf_api, hf_file_system)
+    hub.stop()
+    assert hub.errors == []
+
+
+def _forget(huggingface_hub: Any, hf_api: Any, hf_file_system: Any) -> None:
+    """Connections, and what the clients remember of repositories and tokens."""
+    huggingface_hub.close_session()
+    hf_api.api._whoami_cache.clear()
+    hf_file_system.HfFileSystem.clear_instance_cache()
+    hf_file_system.hffs.invalidate_cache()
+
+
+class _QuickTime:
+    """The module `time`, except that `sleep` notes the seconds and returns."""
+
+    def __init__(self, waits: list[float]) -> None:
+        self.sleep = waits.append
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
 
 
 def _waited_too_long(*_: Any) -> None:
