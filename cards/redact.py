@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from huggingface_hub import get_token
+from huggingface_hub.errors import OIDCError
 
 REMOVED = "[removed]"
 
@@ -49,9 +50,16 @@ def is_secret_name(name: str) -> bool:
 
 
 def _known_secrets() -> list[str]:
-    values = {value for name, value in os.environ.items() if is_secret_name(name)} | {get_token() or ""}
+    values = {value.strip() for name, value in os.environ.items() if is_secret_name(name)} | {_login()}
     # Longest first: one secret may be the beginning of another. A very short one would wipe out ordinary words.
     return sorted((value for value in values if len(value) >= 8), key=len, reverse=True)
+
+
+def _login() -> str:
+    try:
+        return get_token() or ""
+    except OIDCError:  # a short-lived token of a CI that could not be had: then nothing can show it
+        return ""
 
 
 def _redact(value: Any, secrets: list[str]) -> Any:
