@@ -32,6 +32,7 @@ def build_manifest(
     inputs: Sequence[Mapping[str, Any]],
     prompts: Mapping[str, str],
     models: Sequence[Mapping[str, Any]],
+    artefacts: Mapping[str, str] | None = None,
     counts: Mapping[str, Any],
     started: datetime,
     finished: datetime,
@@ -51,6 +52,8 @@ def build_manifest(
             known `revision`, `split`, `content_hash`, `fingerprint`, `license`.
         prompts: name of each prompt in use and the hash of its text.
         models: the identity of each model that answered or embedded, with at least `model`; empty if none did.
+        artefacts: settings that named something made before, such as a table, and the config of this release that holds
+            it.
         counts: whole numbers under the names in `COUNTS`, `rejected` (rows for each reason), and any others that
             the card should show.
         started, finished: with a time zone.
@@ -69,6 +72,7 @@ def build_manifest(
         "inputs": inputs,
         "prompts": prompts,
         "models": models,
+        "artefacts": artefacts or {},
         "counts": counts,
         "started": _utc(started),
         "finished": _utc(finished),

@@ -1,12 +1,16 @@
 """Text from rows and settings made safe for a Markdown page: nothing in it can act as Markdown or HTML."""
 
+import html
 import re
+import shlex
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 # Bidirectional embeddings and overrides can show a text in another order than it has; single marks (LRM, RLM) stay.
 _BIDI_CONTROLS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _MARKUP = re.compile(r"([\\`*_\[\]|~$])")
+_WIDEST_LINE = 90  # characters of a code block that a card shows without a scroll bar
 _JOINERS = "\u200d\ufe0e\ufe0f"  # a cut must not leave half of an emoji sequence waiting for the rest
 
 
@@ -18,6 +22,17 @@ def inline(text: str, longest: int | None = None) -> str:
         text = shorten(text, longest)
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKUP.sub(r"\\\1", text)
+
+
+def prose(text: str, longest: int) -> str:
+    """Several lines of escaped Markdown within a table's cell: line ends and indentation stay, blank lines go."""
+    lines = shorten(text.strip(), longest).splitlines()
+    return "<br>".join("&nbsp;" * (len(line) - len(line.lstrip())) + inline(line) for line in lines if line.strip())
+
+
+def attribute(text: str) -> str:
+    """The value of an HTML attribute in double quotes."""
+    return html.escape(" ".join(text.split()), quote=True)
 
 
 def shorten(text: str, longest: int) -> str:
@@ -36,6 +51,19 @@ def fence(text: str, language: str = "") -> str:
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     ticks = "`" * max(3, longest + 1)
     return f"{ticks}{language}\n{text.strip()}\n{ticks}"
+
+
+def shell_lines(command: Sequence[str]) -> str:
+    """A command to copy into a shell; one that is too long for a card has each option on a line of its own."""
+    line = shlex.join(command)
+    if len(line) <= _WIDEST_LINE:
+        return line
+    lines: list[list[str]] = [[]]
+    for word in command:
+        if word.startswith("--"):
+            lines.append([])
+        lines[-1].append(word)
+    return " \\\n  ".join(shlex.join(words) for words in lines if words)
 
 
 def code(text: str) -> str:

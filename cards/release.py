@@ -15,20 +15,25 @@ from datasets import Dataset, DatasetDict, NamedSplit
 from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from filelock import FileLock, Timeout
 
+from tagsmith.cards.card_page import CARD_NAME, CardPage, rewrite_card
 from tagsmith.cards.content_hash import content_hash
-from tagsmith.cards.dataset_card import CardText, render_card
+from tagsmith.cards.dataset_card import CardText
 from tagsmith.cards.errors import ReleaseError
 from tagsmith.cards.examples import example_rows
+from tagsmith.cards.explorer import render_explorer
+from tagsmith.cards.hub_target import HubTarget
+from tagsmith.cards.language import detect_languages
 from tagsmith.cards.manifest import MANIFEST_NAME, dump_manifest, read_manifest
 from tagsmith.cards.pictures import Picture
-from tagsmith.cards.redact import redact
+from tagsmith.cards.redact import redact, redact_text
 
 _ROWS_PER_GROUP = 10_000  # reading one row reads its whole row group, so groups stay small
 _BYTES_PER_GROUP = 50 * 2**20
 _BYTES_PER_FILE = 500 * 2**20  # what the Hub advises, and what datasets does when it pushes
 _NAME = re.compile(r"[A-Za-z0-9]\w*(?:[.-]\w+)*", re.ASCII)
 _SPLIT = re.compile(r"\w+(?:\.\w+)*", re.ASCII)  # datasets allows no dash in a split
-_OURS = {"README.md", MANIFEST_NAME, "data", "pictures"}
+_EXPLORER = "explorer.html"
+_OURS = {"README.md", MANIFEST_NAME, CARD_NAME, _EXPLORER, "data", "pictures", "prompts"}
 _HARMLESS = {".cache", ".gitattributes", ".DS_Store"}  # left by uploads, downloads and file managers
 
 
@@ -40,9 +45,11 @@ def write_release(
     manifest: Mapping[str, Any],
     card: CardText,
     pictures: Sequence[Picture] = (),
+    prompts: Mapping[str, str] | None = None,
+    target: HubTarget | None = None,
     replace: bool = True,
 ) -> Path:
-    """Write a folder that `load_dataset` opens: card, Parquet files, pictures and manifest.
+    """Write a folder that `load_dataset` opens: card, explorer, Parquet files, pictures, prompts and manifest.
 
     The default config lies in `data/`, every other one in a folder of its own name, as `Dataset.push_to_hub` lays
     them out; files are named `<split>-00000-of-00001.parquet`. Everything is written to a hidden folder beside the
@@ -58,6 +65,8 @@ def write_release(
         manifest: from `build_manifest`; `default` and `configs` (rows, content hash, path) are added here.
         card: the recipe's words.
         pictures: drawn into `pictures/`, shown in this order.
+        prompts: file name (`prompt_file`) and text of each prompt template in use, kept in `prompts/`.
+        target: where it will be published, which the card then names; without one it names the folder.
         replace: whether an earlier release may be replaced.
 
     Returns:
@@ -67,28 +76,41 @@ def write_release(
         ReleaseError: see `check_output_folder`; or a config, split or card text does not fit the others.
     """
     splits = _checked_splits(configs, default)
-    target = check_output_folder(folder, replace=replace)
+    place = check_output_folder(folder, replace=replace)
     try:
-        with _only_writer(target) as fresh:
+        with _only_writer(place) as fresh:
             full = {**redact(manifest), "default": default, "configs": _write_configs(splits, fresh)}
             for picture in pictures:
-                path = fresh / "pictures" / f"{picture.name}.png"
-                path.parent.mkdir(exist_ok=True)
-                picture.draw(path)
-            readme = render_card(
-                card,
-                full,
-                load_name=redact(str(folder)),
-                examples=example_rows(max(splits[default].values(), key=len)),
-                pictures=[{"path": f"pictures/{p.name}.png", "caption": p.caption} for p in pictures],
-            )
-            (fresh / "README.md").write_text(readme, encoding="utf-8")
+                for theme, name in picture.files().items():
+                    path = fresh / name
+                    path.parent.mkdir(exist_ok=True)
+                    picture.draw(path, theme)
+            for name, text in (prompts or {}).items():
+                path = fresh / "prompts" / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(redact_text(text), encoding="utf-8")
+            captions = [(picture.name, picture.caption) for picture in pictures]
+            languages = detect_languages(max(splits[default].values(), key=len))
+            CardPage(card, example_rows(splits, default), captions, redact(str(folder)), languages).save(fresh)
             (fresh / MANIFEST_NAME).write_text(dump_manifest(full), encoding="utf-8")
+            rewrite_card(fresh, target)
+            shown = {
+                name if len(parts) == 1 else f"{name}/{split}": rows
+                for name, parts in splits.items()
+                for split, rows in parts.items()
+            }
+            explorer = render_explorer(redact_text(card.title), shown, offline=bool(manifest["offline"]))
+            (fresh / _EXPLORER).write_text(explorer, encoding="utf-8")
             _to_disk(fresh)
-            _take_place(fresh, target)
+            _take_place(fresh, place)
     except OSError as error:
         raise ReleaseError(f"release {folder} could not be written: {error}; what was there is unchanged") from error
-    return target
+    return place
+
+
+def prompt_file(name: str) -> str:
+    """Where a prompt lies below `prompts/`: a shipped one under its name, a user's own file under its file's name."""
+    return f"{name}.jinja" if not Path(name).suffix else Path(name).name
 
 
 def check_output_folder(folder: str | Path, *, replace: bool = True) -> Path:
@@ -135,11 +157,13 @@ def load_config(folder: str | Path, config: str) -> DatasetDict:
         raise ReleaseError(f"{folder} is not a tagsmith release: it has no {MANIFEST_NAME} of ours")
     if config not in manifest["configs"]:
         raise ReleaseError(f"{folder} has no config {config!r}; it has {sorted(manifest['configs'])}")
-    tables = {
-        split: pa.concat_tables(pq.ParquetFile(path).read() for path in sorted(Path(folder).glob(facts["path"])))
-        for split, facts in manifest["configs"][config].items()
-    }
-    return DatasetDict({split: Dataset(table, split=NamedSplit(split)) for split, table in tables.items()})
+    opened = {}
+    for split, facts in manifest["configs"][config].items():
+        table = pa.concat_tables(pq.ParquetFile(path).read() for path in sorted(Path(folder).glob(facts["path"])))
+        # Without a fingerprint given, the library would hash the whole table to make one.
+        fingerprint = str(facts.get("content_hash", config))[:16]
+        opened[split] = Dataset(table, split=NamedSplit(split), fingerprint=fingerprint)
+    return DatasetDict(opened)
 
 
 def _checked_splits(

@@ -1,17 +1,33 @@
 """Pictures: labels that can be read, whatever the names are, and the same bytes for the same numbers."""
 
 import struct
+from importlib import import_module
 
 import matplotlib
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib import colors, image
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tagsmith.cards.errors import ReleaseError
-from tagsmith.cards.labels import place_labels
-from tagsmith.cards.pictures import complexity_histogram, diversity_complexity, top_tags
+from tagsmith.cards.pictures import (
+    LOOKS,
+    THEMES,
+    Picture,
+    complexity_histogram,
+    diversity_complexity,
+    fonts,
+    iteration_curves,
+    length_distributions,
+    top_tags,
+    top_tags_caption,
+    training_curve,
+    utility_quartiles,
+)
+from tagsmith.cards.pictures.labels import place_labels
 
 NAMES = [
     "alpaca-52k",
@@ -46,7 +62,8 @@ def placed(places, radii):
     axes.set_ylim(0, 112)
     figure.draw_without_rendering()
     xs, ys = [x for x, _ in places], [y for _, y in places]
-    place_labels(axes, xs, ys, radii, [f"{name}\n52,002 rows" for name in NAMES[: len(places)]], "black")
+    labels = [f"{name}\n52,002 rows" for name in NAMES[: len(places)]]
+    place_labels(axes, xs, ys, radii, labels, color="black", ground="white")
     figure.draw_without_rendering()
     labels = [text.get_window_extent() for text in axes.texts if text.get_text()]
     pixels = [radius * 100 / 72 for radius in radii]
@@ -110,7 +127,7 @@ def test_complexity_histogram_ends_before_a_long_thin_tail(tmp_path):
     complexity_histogram({"before": [*values, 400]}, tmp_path / "far.png")
     complexity_histogram({"before": [*values, 4]}, tmp_path / "near.png")
     complexity_histogram({"before": [*values, 200]}, tmp_path / "less_far.png")
-    assert size(tmp_path / "far.png") == size(tmp_path / "near.png") == (1600, 840)
+    assert size(tmp_path / "far.png") == size(tmp_path / "near.png") == (1600, 880)
     # The mean in the legend tells them apart; equal input gives equal bytes (below).
     assert (tmp_path / "far.png").read_bytes() != (tmp_path / "less_far.png").read_bytes()
     for bad in ({}, {"a": []}, {name: [1] for name in "abcde"}):
@@ -127,19 +144,123 @@ def test_names_that_look_like_mathematics_or_have_no_glyph_are_drawn(tmp_path):
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_bytes_depend_on_the_numbers_alone_not_on_the_users_settings(tmp_path):
-    def draw(folder):
-        folder.mkdir()
-        diversity_complexity([point("all", 1.0, 3.0, 100), point("chosen", 0.9, 6.0, 10)], folder / "map.png")
-        top_tags({"a": 3, "b": 2}, folder / "tags.png")
-        complexity_histogram({"before": [1, 2, 2], "after": [2, 3]}, folder / "hist.png")
-        return {path.name: path.read_bytes() for path in folder.iterdir()}
+def draw_all(folder, theme="light"):
+    """One picture of each kind; their bytes by name."""
+    folder.mkdir()
+    lengths = {"Instruction": {"before": [1, 9, 30, 0], "after": [20, 50, 90]}, "Response": {"before": [400, 12]}}
+    steps = [(10 * n, 3 - n / 20) for n in range(1, 50)]
+    for name, draw in {
+        "map": lambda path: diversity_complexity(
+            [point("all", 1.0, 3.0, 100), point("chosen", 0.9, 6.0, 10)], path, theme
+        ),
+        "tags": lambda path: top_tags({"a": 3, "b": 2}, path, theme),
+        "histogram": lambda path: complexity_histogram({"before": [1, 2, 2], "after": [2, 3]}, path, theme),
+        "lengths": lambda path: length_distributions(lengths, "tokens", path, theme),
+        "quartiles": lambda path: utility_quartiles({"a": [1, 2, 3, 4.5], "b": [0, 1, 1, 2]}, "Meanings", path, theme),
+        "rounds": lambda path: iteration_curves({"Tags a row": {"x": [(0, 3.0), (1, 4.5)]}}, path, theme),
+        "training": lambda path: training_curve({"Loss": {"train": steps}, "Margin": {"train": steps}}, path, theme),
+    }.items():
+        draw(folder / f"{name}.png")
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
-    first = draw(tmp_path / "first")
+
+@pytest.fixture
+def _small(monkeypatch):
+    """Few dots an inch: what is tested does not depend on them, and drawing is quick."""
+    monkeypatch.setattr(import_module("tagsmith.cards.pictures.canvas"), "_DPI", 40)
+
+
+@pytest.mark.usefixtures("_small")
+def test_bytes_depend_on_numbers_and_theme_alone_not_on_the_users_settings(tmp_path):
+    light = draw_all(tmp_path / "light")
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black", "savefig.dpi": 10}):
-        assert draw(tmp_path / "second") == first
+        assert draw_all(tmp_path / "again") == light
         assert matplotlib.rcParams["font.size"] == 30
-    assert all(b"Software" not in data and b"Matplotlib" not in data for data in first.values())
+    assert all(b"Software" not in data and b"Matplotlib" not in data for data in light.values())
+    dark = draw_all(tmp_path / "dark", "dark")
+    for name in light:
+        assert light[name] != dark[name]
+        assert size(tmp_path / "light" / name) == size(tmp_path / "dark" / name)
+        for theme, ground in (("light", (255, 255, 255)), ("dark", (13, 17, 23))):
+            pixels = image.imread(tmp_path / theme / name)
+            assert tuple(round(255 * value) for value in pixels[0, 0, :3]) == ground
+            assert (pixels[..., 3] == 1).all()  # opaque: a page of the other colour may lie behind it
+
+
+def contrast(a, b):
+    """WCAG's ratio of two colours, from 1 to 21."""
+
+    def luminance(color):
+        parts = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in colors.to_rgb(color)]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    lighter, darker = sorted((luminance(a), luminance(b)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_letters_and_the_first_colours_stand_out_from_the_ground(theme):
+    look = LOOKS[theme]
+    assert contrast(look.ink, look.background) >= 12
+    assert all(contrast(color, look.background) >= 2.9 for color in look.series[:4])
+    assert len(set(look.series)) == 6
+
+
+def test_lengths_are_counted_in_their_bins_and_empty_texts_only_in_the_median(monkeypatch, tmp_path):
+    drawn = []
+    monkeypatch.setattr(Axes, "stairs", lambda self, values, edges, **how: drawn.append((values, edges, how)))
+    monkeypatch.setattr(Axes, "legend", lambda self, **how: None)
+    length_distributions({"Response": {"a": [0, 8, 10, 11, 12]}}, "tokens", tmp_path / "x.png")
+    values, edges, how = drawn[1]
+    assert (list(values), list(edges)) == ([40.0, 40.0], [8, 11, 16])
+    assert how["label"] == "a: median 10"
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda path: length_distributions({}, "tokens", path), "length_distributions needs panels"),
+        (lambda path: length_distributions({"x": {"a": []}}, "tokens", path), r"got \{'x': \['a'\]\}"),
+        (lambda path: utility_quartiles({"a": [1, 2, 3]}, "m", path), "series of four numbers from 0"),
+        (lambda path: utility_quartiles({"a": [1, 2, 3, -1]}, "m", path), "series of four numbers from 0"),
+        (lambda path: utility_quartiles({}, "m", path), "one to three series"),
+        (lambda path: iteration_curves({}, path), "got no panels"),
+        (lambda path: training_curve({"Loss": {"train": []}}, path), r"got \['Loss'\]"),
+        (lambda path: training_curve({"Loss": {str(n): [(0, 1)] for n in range(7)}}, path), "one to 6 lines"),
+    ],
+)
+def test_numbers_that_make_no_picture_are_refused(tmp_path, draw, message):
+    with pytest.raises(ReleaseError, match=message):
+        draw(tmp_path / "x.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("_small")
+@pytest.mark.parametrize(("count", "rows"), [(1, 1), (2, 1), (3, 1), (4, 2), (5, 3), (7, 4)])
+def test_curves_of_any_number_of_measures_fit(tmp_path, count, rows):
+    panels = {f"Measure {n} (tokens)": {"a": [(0, n), (1, n + 1)], "b": [(0, 1)]} for n in range(count)}
+    iteration_curves(panels, tmp_path / "x.png")
+    height = 4.2 if rows == 1 else 0.7 + 2.7 * rows
+    assert size(tmp_path / "x.png") == (320, int(40 * height))
+
+
+def test_a_tag_that_no_font_can_draw_is_shown_by_its_place_and_spelt_out_in_the_caption(monkeypatch, tmp_path):
+    monkeypatch.setattr(fonts, "families", lambda: ["DejaVu Sans"])
+    fonts._glyphs.cache_clear()
+    counts = {"poésie": 5, "詩": 4, "стихи": 3}
+    assert [fonts.drawable(tag) for tag in counts] == [True, False, True]
+    assert top_tags_caption(counts, "The tags.") == "The tags. By number: 2. 詩."
+    assert top_tags_caption(counts, "The tags.", most=1) == "The tags."
+    shown = []
+    monkeypatch.setattr(Axes, "set_yticks", lambda self, places, names: shown.extend(names))
+    top_tags(counts, tmp_path / "tags.png")
+    assert shown == ["poésie", "no. 2", "стихи"]
+    fonts._glyphs.cache_clear()
+
+
+def test_a_picture_has_a_file_for_each_theme():
+    picture = Picture("map", "A map.", lambda path, theme: None)
+    assert picture.files() == {"light": "pictures/map.png", "dark": "pictures/map-dark.png"}
 
 
 @settings(max_examples=8, deadline=None)

@@ -1,7 +1,6 @@
 """A release folder: what is written loads back unchanged, whole or not at all, and says nothing secret."""
 
 import json
-import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -11,17 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, get_dataset_config_names, load_dataset
 from filelock import FileLock
-from huggingface_hub import DatasetCard
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tagsmith.cards import dataset_card, markdown, redact, release
+from tagsmith.cards import redact, release
 from tagsmith.cards.content_hash import content_hash
 from tagsmith.cards.dataset_card import CardText
 from tagsmith.cards.errors import ReleaseError
-from tagsmith.cards.examples import example_rows
 from tagsmith.cards.manifest import build_manifest, read_manifest
-from tagsmith.cards.pictures import Picture, diversity_complexity
+from tagsmith.cards.pictures import Picture
 from tagsmith.cards.release import check_output_folder, load_config, write_release
 
 FEATURES = Features(
@@ -226,7 +221,7 @@ def test_a_failure_in_mid_write_leaves_the_old_release_whole_and_nothing_else(tm
     folder = write(tmp_path / "x")
     before = contents(tmp_path)
 
-    def fail(_path):
+    def fail(_path, _theme):
         assert (tmp_path / ".x.writing" / "data").is_dir()
         raise failure
 
@@ -268,7 +263,7 @@ def test_what_killed_runs_left_is_put_right(tmp_path):
     (tmp_path / ".x.writing" / "data").mkdir(parents=True)
     (tmp_path / ".x.lock").touch()
 
-    def see_the_old_one(_path):
+    def see_the_old_one(_path, _theme):
         assert len(load_config(tmp_path / "x", "select_instag")["train"]) == 4
         raise RuntimeError("stop here")
 
@@ -343,156 +338,6 @@ def test_configs_that_cannot_be_loaded_are_refused(tmp_path, of, default, messag
     with pytest.raises(ReleaseError, match=message):
         write(tmp_path / "x", {name: build(size) for name, size in of.items()}, default=default)
     assert list(tmp_path.iterdir()) == []
-
-
-# --- the card ---------------------------------------------------------------------------------------------------
-
-
-def test_the_card_says_what_it_should(tmp_path):
-    points = [{"name": "all", "diversity": 1.0, "complexity": 2.0, "rows": 4}]
-    picture = Picture("map", "Diversity against complexity.", partial(diversity_complexity, points))
-    folder = write(tmp_path / "x", pictures=[picture], card=replace(CARD, language=["en", "ar"], license="apache-2.0"))
-    card = DatasetCard.load(folder / "README.md")
-    data = card.data.to_dict()
-    hashes = {
-        c: {s: f["content_hash"][:16] for s, f in of.items()} for c, of in read_manifest(folder)["configs"].items()
-    }
-    assert data == {
-        "language": ["en", "ar"],
-        "license": "apache-2.0",
-        "size_categories": ["n<1K"],
-        "task_categories": ["text-generation"],
-        "pretty_name": "Alpaca, chosen by #InsTag",
-        "tags": ["instruction-tuning", "tagsmith"],
-        "configs": [
-            {
-                "config_name": "select_instag",
-                "default": True,
-                "description": f"content {hashes['select_instag']['train']}",
-                "data_files": [{"split": "train", "path": "data/train-*.parquet"}],
-            },
-            {
-                "config_name": "generations",
-                "description": f"content {hashes['generations']['train']} {hashes['generations']['extra']}",
-                "data_files": [
-                    {"split": "train", "path": "generations/train-*.parquet"},
-                    {"split": "extra", "path": "generations/extra-*.parquet"},
-                ],
-            },
-        ],
-    }
-    for line in (
-        "| rows in | 12,345 |",
-        "| rejected: reply is not JSON | 9 |",
-        "| frequency | 6,000 |",
-        r"| rules \| x | – |",
-        "- Ties keep the order of the dataset.",
-        "@article{lu2023instag, title={InsTag}}",
-        "tagsmith run select-instag",
-        "| org/llama | abc |",
-        "![Diversity against complexity.](pictures/map.png)",
-        "`apache-2.0`",
-        'generations = load_dataset("' + folder.name + '", "generations")',
-    ):
-        assert line in card.text.splitlines(), line
-    assert (folder / "pictures" / "map.png").read_bytes().startswith(b"\x89PNG")
-    assert "rules, not by a language model" not in card.text
-    assert "More Information Needed" not in card.text
-
-
-def test_a_card_of_the_offline_endpoint_says_so_and_an_unknown_licence_stays_unknown(tmp_path):
-    folder = write(tmp_path / "x", manifest=manifest(offline=True))
-    card = DatasetCard.load(folder / "README.md")
-    assert "**These rows were answered by rules, not by a language model.**" in card.text
-    assert "license" not in card.data.to_dict()
-    assert "it is not known; ask their authors" in card.text
-
-
-def test_the_template_gets_exactly_the_names_that_it_uses():
-    assert dataset_card._render("{{ a | cell }}", a=1234) == "1,234"
-    with pytest.raises(ReleaseError, match=r"lacks a value for \['b'\], makes no use of \[\]"):
-        dataset_card._render("{{ a }}{{ b }}", a=1)
-    with pytest.raises(ReleaseError, match=r"lacks a value for \[\], makes no use of \['b'\]"):
-        dataset_card._render("{{ a }}", a=1, b=2)
-    with pytest.raises(ReleaseError, match="no attribute 'c'"):
-        dataset_card._render("{{ a.c }}", a={})
-
-
-def test_a_ragged_table_is_refused(tmp_path):
-    ragged = replace(CARD, tables=[{"title": "T", "columns": ["a", "b"], "rows": [["only one"]]}])
-    with pytest.raises(ReleaseError, match=r"'T' has 2 columns, but a row is \['only one'\]"):
-        write(tmp_path / "x", card=ragged)
-
-
-def test_hostile_rows_stay_text(tmp_path):
-    evil = "---\nlicense: mit\n---\n# Heading\n| a | b |\n```\n<script>alert()</script>\u202e [x](javas:1) \\| `|`\x00"
-    hostile = Dataset.from_dict({"instruction": [evil], "response": [evil * 20], "tags": [["<b>|`", "a\nb"]]})
-    folder = write(
-        tmp_path / "x",
-        {"select_instag": hostile},
-        card=replace(CARD, configs={"select_instag": "rows"}),
-    )
-    text = (folder / "README.md").read_text(encoding="utf-8")
-    assert "license" not in DatasetCard(text).data.to_dict()
-    assert "<script>" not in text
-    assert "\u202e" not in text
-    assert "\x00" not in text
-    (line,) = [line for line in text.splitlines() if line.startswith("| **easy**")]
-    cells = re.split(r"(?<!\\)(?:\\\\)*\|", line)
-    assert len(cells) == 6  # four cells and the two ends
-    assert cells[4].strip() == r"2: &lt;b&gt;\|\` · a b"
-    assert re.search(r"(?<!\\)[`\[\]]", line) is None
-    assert cells[3].strip().endswith("…")
-    assert load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))["train"]["instruction"][0] == evil
-
-
-@given(st.text(max_size=80), st.integers(5, 40))
-def test_inline_is_one_line_without_live_markup(text, longest):
-    shown = markdown.inline(text, longest)
-    assert len(shown.splitlines()) <= 1
-    assert not set(shown) & set("<>")
-    assert re.search(r"(?<!\\)(?:\\\\)*[`*_\[\]|~$]", re.sub(r"\\.", "", shown)) is None
-    shown.encode("utf-8")
-    assert len(markdown.shorten(text, longest)) <= max(longest, 1)
-
-
-def test_shorten_keeps_words_and_composed_characters_whole():
-    assert markdown.shorten("one two three", 9) == "one two…"
-    assert markdown.shorten("日本語の文章です", 5) == "日本語の…"
-    assert markdown.shorten("ab👩\u200d🚀cd", 5) == "ab…"
-    assert markdown.shorten("abe\u0301cdef", 4) == "ab…"
-    assert markdown.shorten("short", 5) == "short"
-
-
-def test_fences_are_longer_than_what_they_hold():
-    assert markdown.fence("a ``` b", "bash") == "````bash\na ``` b\n````"
-    assert markdown.code("a`b|c") == "`` a`b\\|c ``"
-
-
-def test_examples_are_an_easy_a_median_and_a_hard_row():
-    shown = [(example.level, example.tags) for example in example_rows(rows())]
-    assert shown == [
-        ("easy", ["translation"]),
-        ("median", ["travel", "planning"]),
-        ("hard", ["python", "explanation", "comparison"]),
-    ]
-
-
-def test_examples_prefer_rows_that_read_well_and_never_repeat_one():
-    texts = ["x", "A good, readable instruction.", "Another good and readable one.", "y" * 5000]
-    same = Dataset.from_dict({"instruction": texts, "response": ["r"] * 4, "tags": [["t"]] * 4})
-    assert [example.instruction for example in example_rows(same)] == [texts[1], texts[0], texts[2]]
-    assert [example.level for example in example_rows(same.select([0, 1]))] == ["easy", "hard"]
-    assert example_rows(same.remove_columns("tags")) == []
-
-
-def test_the_example_of_a_conversation_is_its_first_turn():
-    turns = [
-        {"role": r, "content": c} for r, c in (("system", "s"), ("user", "u1"), ("assistant", "a1"), ("user", "u2"))
-    ]
-    talk = Dataset.from_dict({"messages": [turns], "tags": [["t"]]})
-    (example,) = example_rows(talk)
-    assert (example.instruction, example.response) == ("u1", "a1")
 
 
 # --- the manifest -----------------------------------------------------------------------------------------------

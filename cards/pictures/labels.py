@@ -8,12 +8,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _GAP = 4.0  # points between a marker and its name
-_SIZE = 9.5
+_SIZE = 11
 _Box = tuple[float, float, float, float]  # left, bottom, right, top, in pixels
 
 
 def place_labels(
-    axes: "Axes", xs: Sequence[float], ys: Sequence[float], radii: Sequence[float], labels: Sequence[str], color: str
+    axes: "Axes",
+    xs: Sequence[float],
+    ys: Sequence[float],
+    radii: Sequence[float],
+    labels: Sequence[str],
+    *,
+    color: str,
+    ground: str,
 ) -> None:
     """Write each label at the nearest free place around its marker, with a line to it where that is not beside it.
 
@@ -23,8 +30,10 @@ def place_labels(
     Args:
         xs, ys: the markers' centres, in data units.
         radii: the markers' radii, in points.
+        color: of the letters.
+        ground: behind them, which keeps grid lines out of the letters.
     """
-    ground = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # keeps grid lines out of the letters
+    behind = {"facecolor": ground, "edgecolor": "none", "pad": 0.5}
     pixels = axes.figure.dpi / 72  # a point in pixels
     centres = [tuple(map(float, at)) for at in axes.transData.transform(list(zip(xs, ys, strict=True)))]
     markers = [_around(x, y, radius * pixels) for (x, y), radius in zip(centres, radii, strict=True)]
@@ -42,7 +51,7 @@ def place_labels(
             linespacing=1.15,
             zorder=5,
             parse_math=False,
-            bbox=ground,
+            bbox=behind,
         )
         extent = text.get_window_extent()
         places = list(_places(x, y, radius + _GAP * pixels, extent.width, extent.height, pixels))
