@@ -7,14 +7,14 @@ from typing import Any
 
 from datasets import Dataset, Features, List, Value
 
-from tagsmith.processors.endpoint.client import Client
-from tagsmith.processors.endpoint.connect import connect
+from tagsmith.processors.endpoint.connect import AnyClient, connect
 from tagsmith.processors.endpoint.endpoint import Endpoint
-from tagsmith.processors.endpoint.limits import excess, suspects
+from tagsmith.processors.endpoint.limits import suspects
 from tagsmith.processors.endpoint.request import Parameters, Reply, Request
 from tagsmith.processors.endpoint.ticket import Ticket
 from tagsmith.processors.errors import EndpointError, InputError
 from tagsmith.processors.prompt_template import PromptTemplate
+from tagsmith.processors.typed_column import TypedColumn
 
 Row = dict[str, Any]
 OK, REJECTED = "ok", "rejected"
@@ -28,6 +28,7 @@ class Batch:
     rows: list[Row]
     spans: list[tuple[int, int]]
     early: dict[int, str]  # row number in the batch → why no request was made for it
+    unsent: dict[int, list[str]]  # row number in the batch → store key of its request that is too long
     ticket: Ticket
     model: str
 
@@ -37,17 +38,19 @@ class GenerationProcessor(ABC):
     """A picklable callable on a batch of columns, for `Dataset.map(batched=True)` and any map-batches engine.
 
     A subclass has two pure halves, `render` (row → requests) and `collect` (row, replies → columns), and `read`
-    (one reply's text → value): parsing anew never pays anew.
+    (one reply's text → value): parsing anew never pays anew. Where a row is more than its replies, `rejection` says why
+    it is rejected.
 
     Output columns, besides the subclass's own:
         status (``str``): "ok" or "rejected". A row that comes in rejected passes through untouched.
         reason (``str``): why it was rejected: a code, a colon, the detail; empty when it was not. (Not null: a plain
             `Dataset.map` fixes each column's type by its first rows, and a first batch of nulls would break the run.)
-        raw_reply (``str``): the text that could not be read, as it came; empty when all could.
+        raw_reply (``str``): of a rejected row, the reply that could not be read or used, as it came; else empty.
         model (``str``): the model's identity, revision included where the server tells it.
         prompt_hash (``str``): content hash of the prompt template.
         attempts (``int``): generations used for the row, repairs included.
-        generation_keys (``list[str]``): their keys in the generation store.
+        generation_keys (``list[str]``): their keys in the generation store, and those of the requests that were
+            refused, failed or too long to be sent: a replay finds under them that no answer came.
 
     Args:
         endpoint: an `Endpoint`, or just its URI.
@@ -77,6 +80,10 @@ class GenerationProcessor(ABC):
     def collect(self, row: Row, replies: Sequence[Reply]) -> dict[str, Any]:
         """The row's own output columns. Called with no replies for a row that was rejected before asking."""
 
+    def rejection(self, row: Row, replies: Sequence[Reply], made: Mapping[str, Any]) -> str | None:
+        """Why the row is rejected, or None; `made` is what `collect` made. By default one bad reply rejects its row."""
+        return next((reply.reason for reply in replies if reply.status != "ok"), None)
+
     @abstractmethod
     def own_features(self) -> Features:
         """Types of the columns that `collect` makes."""
@@ -105,7 +112,7 @@ class GenerationProcessor(ABC):
         return self.endpoint
 
     @property
-    def client(self) -> Client:
+    def client(self) -> AnyClient:
         """The connection: looked up when used, never part of the state."""
         return connect(self.settings)
 
@@ -139,7 +146,12 @@ class GenerationProcessor(ABC):
                 f"{len(lost)} requests got no answer; first: {lost[0].reason}; all replies so far are stored: run the"
                 " same again, or use map_rows, which rejects such rows and goes on"
             )
-        return self.finish(work)
+        # Typed, since a plain map fixes each new column's type by its first rows, and those may all be null.
+        types = self.features(Features()).arrow_schema
+        return {
+            name: column if name in batch else TypedColumn(column, types.field(name).type)
+            for name, column in self.finish(work).items()
+        }
 
     def check_lengths(self, dataset: Dataset) -> None:
         """Raise for the first row whose prompt the server cannot take, before anything is sent.
@@ -154,16 +166,16 @@ class GenerationProcessor(ABC):
         long: list[tuple[str, str]] = []
         overhead = max(len(template.text.encode()) for template in self.templates)
         dataset = dataset.with_format(None)
-        for number in suspects(self.client, dataset, overhead, self.parameters.max_new_tokens):
+        for number in suspects(self.client.server, dataset, overhead, self.parameters.max_new_tokens):
             row = dataset[number]
             rendered = [] if row.get("status") == REJECTED else self.render(row)
-            if not isinstance(rendered, str) and (problem := _too_long(self.client, rendered)):
-                long.append((str(row.get("id", number)), problem))
+            if not isinstance(rendered, str) and (found := _too_long(self.client, rendered)):
+                long.append((str(row.get("id", number)), found[0]))
         if long:
             more = f" (and {len(long) - 1:,} more rows)" if len(long) > 1 else ""
             raise InputError(f"row {long[0][0]}: {long[0][1]}{more}; {_TOO_LONG}")
 
-    def submit(self, rows: list[Row], client: Client | None = None) -> Batch:
+    def submit(self, rows: list[Row], client: AnyClient | None = None) -> Batch:
         """Send what the rows need, without waiting.
 
         A run of many batches gives its one client: `self.client` is a new one, with a new budget, after an error.
@@ -173,14 +185,17 @@ class GenerationProcessor(ABC):
         labels: list[str] = []
         spans: list[tuple[int, int]] = []
         early: dict[int, str] = {}
+        unsent: dict[int, list[str]] = {}
         for number, row in enumerate(rows):
             start = len(requests)
             if row.get("status") == REJECTED:
                 early[number] = row.get("reason") or "rejected before"
             else:
                 rendered = self.render(row)
-                if not isinstance(rendered, str) and (problem := _too_long(client, rendered)):
-                    if not self.settings.reject_refused:
+                if not isinstance(rendered, str) and (found := _too_long(client, rendered)):
+                    problem, key = found
+                    unsent[number] = [key]
+                    if not client.endpoint.reject_refused:
                         raise InputError(f"row {row.get('id', number)}: {problem}; {_TOO_LONG}")
                     rendered = f"too_long: {problem}"
                 if isinstance(rendered, str):
@@ -189,35 +204,40 @@ class GenerationProcessor(ABC):
                     requests += rendered
                     labels += [str(row.get("id", number))] * len(rendered)
             spans.append((start, len(requests)))
-        return Batch(rows, spans, early, client.submit(requests, self.read, labels), client.server.model)
+        return Batch(rows, spans, early, unsent, client.submit(requests, self.read, labels), client.server.model)
 
     def finish(self, batch: Batch) -> dict[str, list[Any]]:
         """Wait for the replies and make the columns."""
         replies = batch.ticket.result()
-        columns: dict[str, list[Any]] = {name: [] for name in self.features(Features())}
-        constant = {"model": batch.model, "prompt_hash": self.prompt_hash}
+        finished: list[dict[str, Any]] = []
+        prompt_hash = self.prompt_hash
         for number, (row, (start, end)) in enumerate(zip(batch.rows, batch.spans, strict=True)):
             mine = replies[start:end]
-            bad = next((reply for reply in mine if reply.status != "ok"), None) if mine else None
-            reason = batch.early.get(number) or (bad.reason if bad else None)
             made = self.collect(row, mine)
+            reason = batch.early.get(number) or self.rejection(row, mine, made)
             made["status"] = REJECTED if reason else OK
             made["reason"] = reason or ""
-            made["raw_reply"] = (bad.text if bad else None) or ""
-            made["attempts"] = sum([len(reply.keys) for reply in mine])
-            made["generation_keys"] = [key for reply in mine for key in reply.keys]
-            made |= constant
+            made["raw_reply"] = _to_blame(mine) if reason else ""
+            made["attempts"] = sum([reply.received for reply in mine])
+            made["generation_keys"] = [key for reply in mine for key in reply.keys] + batch.unsent.get(number, [])
+            made["model"], made["prompt_hash"] = batch.model, prompt_hash
             if row.get("status") == REJECTED:
                 made |= {name: row[name] for name in made if row.get(name) is not None}
-            for name, column in columns.items():
-                column.append(made[name])
-        return columns
+            finished.append(made)
+        return {name: [made[name] for made in finished] for name in self.features(Features())}
 
 
-def _too_long(client: Client, requests: Sequence[Request]) -> str | None:
+def _to_blame(replies: Sequence[Reply]) -> str:
+    """The text of the first bad reply, or of the first one when all could be read."""
+    reply = next((reply for reply in replies if reply.status != "ok"), replies[0] if replies else None)
+    return (reply.text if reply else None) or ""
+
+
+def _too_long(client: AnyClient, requests: Sequence[Request]) -> tuple[str, str] | None:
+    """Why the first over-long request is so, and its store key."""
     for request in requests:
-        if problem := excess(client, request):
-            return problem
+        if problem := client.excess(request):
+            return problem, client.key_of(request).hex()
     return None
 
 

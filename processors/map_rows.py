@@ -7,26 +7,28 @@ follow are sent before the first is waited for: the window of requests in flight
 import gc
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any
 
 import orjson
-from datasets import Dataset, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+import pyarrow as pa
+from datasets import Dataset, Features, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from datasets.fingerprint import Hasher
 from tqdm.auto import tqdm
 
-from tagsmith.processors.generation_processor import Batch, GenerationProcessor, rows_of
+from tagsmith.processors.generation_processor import Batch, GenerationProcessor
 
 BATCH_SIZE = 256
+REPLAY_BATCH_SIZE = 1024  # where nobody waits for a batch's slowest reply, only the cost of a batch counts
 # Python lets a busy thread keep the interpreter for 5 ms while others wait: long beside a reply's 20 ms. Parsing here
 # must not hold up the thread that sends.
 SWITCH_SEC = 0.0005
 # Millions of small objects come and go, none in cycles: at its usual pace the collector of cycles takes a third of the
 # time that is spent outside the network.
 COLLECT_AFTER = (100_000, 50, 50)
-# Rows sent ahead of the one that is waited for, in windows of requests in flight. A reply that takes 50 times as long
-# as the others is overtaken by 50 windows of them: even then there is something to send.
+# Requests sent ahead of the row that is waited for, in windows of requests in flight. A reply that takes 50 times as
+# long as the others is overtaken by 50 windows of them: even then there is something to send. As many rows at most,
+# since a row may ask nothing.
 LOOK_AHEAD_WINDOWS = 64
 
 
@@ -35,7 +37,7 @@ def map_rows(
     processor: GenerationProcessor,
     *,
     description: str,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
     progress: bool = True,
 ) -> Dataset:
     """The dataset with the processor's columns added.
@@ -46,27 +48,31 @@ def map_rows(
         dataset: rows.
         processor: what to ask about each row.
         description: label of the progress bar.
-        batch_size: rows that go back to `Dataset.map` at a time.
+        batch_size: rows that go back to `Dataset.map` at a time; None chooses.
         progress: whether to show the progress bar, which is ours: `datasets.disable_progress_bars` leaves it.
 
     Raises:
         InputError: a prompt is over the server's limits; raised before anything is sent.
         EndpointError, StoreError, BudgetReachedError: what ended the run; what came in until then is stored.
     """
-    dataset = dataset.with_format(None)  # a processor reads Python values
+    # Arrow tables in and out: from and to Python values each is turned once, and by Arrow.
+    dataset = dataset.with_format("arrow")
     processor.check_lengths(dataset)
-    with _Ahead(dataset, processor, description, batch_size, progress) as ahead:
+    features = processor.features(dataset.features)
+    if batch_size is None:
+        batch_size = BATCH_SIZE if processor.client.concurrency else REPLAY_BATCH_SIZE
+    with _Ahead(dataset, processor, features, description, batch_size, progress) as ahead:
         fingerprint = Hasher.hash([dataset._fingerprint, processor.fingerprint_state()])
         mapped = dataset.map(
-            ahead.columns_of,
+            ahead.table_of,
             batched=True,
             batch_size=batch_size,
             with_indices=True,
-            features=processor.features(dataset.features),
+            features=features,
             new_fingerprint=fingerprint,
             # The store is the cache. That of `datasets` would keep rows whose request failed and never ask again.
             load_from_cache_file=False,
-        )
+        ).with_format(None)
     # Later steps are cached by this. Another store, or a request that failed this time, gives other contents.
     mapped._fingerprint = Hasher.hash([fingerprint, ahead.digest.hexdigest()])
     return mapped
@@ -76,13 +82,22 @@ class _Ahead:
     """Feeds the client from the dataset, batches ahead of the one that `Dataset.map` wants."""
 
     def __init__(
-        self, dataset: Dataset, processor: GenerationProcessor, description: str, batch_size: int, progress: bool
+        self,
+        dataset: Dataset,
+        processor: GenerationProcessor,
+        features: Features,
+        description: str,
+        batch_size: int,
+        progress: bool,
     ) -> None:
         self._dataset, self._processor, self._batch_size = dataset, processor, batch_size
+        self._types = {field.name: field.type for field in features.arrow_schema}
         self._client = processor.client
-        self._look_ahead = max(LOOK_AHEAD_WINDOWS * self._client.concurrency, 4 * batch_size)
+        windows = LOOK_AHEAD_WINDOWS * self._client.concurrency
+        self._look_ahead = max(windows, 4 * batch_size) if windows else 0
         self._sent: deque[Batch] = deque()
         self._next = 0  # first row that has not been sent
+        self._requests_ahead = 0  # of the batches in _sent
         self.digest = blake2b(digest_size=16)  # of all new columns
         self._bars_were_off = are_progress_bars_disabled()
         self._bar = tqdm(total=len(dataset), desc=description, unit=" rows", disable=not progress)
@@ -102,15 +117,16 @@ class _Ahead:
             enable_progress_bars()
         self._bar.close()
 
-    def columns_of(self, _: Mapping[str, Sequence[Any]], numbers: Sequence[int]) -> dict[str, list[Any]]:
-        """The new columns of the rows `numbers`, which come in order."""
+    def table_of(self, table: pa.Table, numbers: Sequence[int]) -> pa.Table:
+        """The rows `numbers`, which come in order, with the new columns."""
         if not self._sent:
             self._send()
         batch = self._sent.popleft()
+        self._requests_ahead -= len(batch.ticket.replies)
         # Two batches for each one that is taken build up the lead; all the time spent waiting goes into it as well.
         sent = 0
         while self._next < min(len(self._dataset), numbers[0] + self._look_ahead):
-            if sent >= 2 and batch.ticket.done:
+            if (sent >= 2 and batch.ticket.done) or self._requests_ahead >= self._look_ahead:
                 break
             self._send()
             sent += 1
@@ -119,9 +135,13 @@ class _Ahead:
         usage = self._client.usage
         self._bar.set_postfix(stored=usage.store_hits, retries=usage.retries, unparsed=usage.unparsed, refresh=False)
         self._bar.update(len(numbers))
-        return columns
+        arrays = [
+            pa.array(columns[name], kind) if name in columns else table[name] for name, kind in self._types.items()
+        ]
+        return pa.Table.from_arrays(arrays, names=list(self._types))
 
     def _send(self) -> None:
         stop = min(self._next + self._batch_size, len(self._dataset))
-        self._sent.append(self._processor.submit(rows_of(self._dataset[self._next : stop]), self._client))
+        self._sent.append(self._processor.submit(self._dataset[self._next : stop].to_pylist(), self._client))
+        self._requests_ahead += len(self._sent[-1].ticket.replies)
         self._next = stop

@@ -141,7 +141,9 @@ def test_past_the_deadline_the_row_fails_and_the_next_run_asks_again(scripted_se
     replies = ask(server, store_path, "a", "bad", "c")
     assert [reply.status for reply in replies] == ["ok", "failed", "ok"]
     failed = replies[1]
-    assert (failed.text, failed.value, failed.keys) == (None, None, [])
+    assert (failed.text, failed.value, failed.received) == (None, None, 0)
+    client = connect(Endpoint(server.url, store=store_path))
+    assert failed.keys == [client.key_of(Request(Parameters(), prompt="bad")).hex()]
     said = f"{server.url}/generate answered HTTP 503: down for today"
     assert failed.reason == f"endpoint: gave up after 1 try in 600 s: {said}"
     assert len(GenerationStore(store_path)) == 2
@@ -233,7 +235,9 @@ def test_reject_refused_rejects_that_row_alone(scripted_server, store_path):
     server = scripted_server(lambda seen: (422, {"error": "no"}, {}) if seen.text == "bad" else seen.text)
     replies = ask(server, store_path, "a", "bad", "c", reject_refused=True)
     assert [reply.value for reply in replies] == ["a", None, "c"]
-    assert (replies[1].status, replies[1].text, replies[1].keys) == ("refused", None, [])
+    assert (replies[1].status, replies[1].text, replies[1].received) == ("refused", None, 0)
+    client = connect(Endpoint(server.url, store=store_path, reject_refused=True))
+    assert replies[1].keys == [client.key_of(Request(Parameters(), prompt="bad")).hex()]
     assert replies[1].reason == f"refused: {server.url}/generate answered HTTP 422: no"
     assert len(server.posts) == 3
 

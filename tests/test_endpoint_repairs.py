@@ -46,7 +46,7 @@ def test_a_bad_reply_is_asked_for_again_with_the_reason(scripted_server, store_p
     ]
     assert (client.usage.requests, client.usage.repairs, client.usage.unparsed) == (2, 1, 0)
     # Both replies were paid for: both are kept, under the keys that the row names.
-    stored = list(GenerationStore(store_path).export([bytes.fromhex(key) for key in reply.keys]))
+    stored = GenerationStore(store_path).export([bytes.fromhex(key) for key in reply.keys]).to_pylist()
     assert [row["text"] for row in stored] == ["seven", "7"]
     # The next run finds both, and asks nothing.
     again = fresh(server, store_path)
@@ -102,7 +102,8 @@ def test_a_repair_that_fails_rejects_the_row_and_keeps_the_bad_reply(scripted_se
     down = (503, {"error": "down"}, {"Retry-After": "9999"})
     server = scripted_server(["seven", down, "7"])
     (reply,) = fresh(server, store_path).submit(chat("x"), number).result()
-    assert (reply.status, reply.text, len(reply.keys)) == ("failed", None, 1)
+    assert (reply.status, reply.text, len(reply.keys), reply.received) == ("failed", None, 2, 1)
+    assert len(GenerationStore(store_path).get_many([bytes.fromhex(key) for key in reply.keys])) == 1
     (reply,) = fresh(server, store_path).submit(chat("x"), number).result()
     assert (reply.value, len(reply.keys), len(server.posts)) == (7, 2, 3)
 

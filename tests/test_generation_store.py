@@ -52,7 +52,7 @@ def test_every_field_comes_back(store_path):
         bare.key: bare.completion,
     }
     assert len(again) == 2
-    assert list(again.export([bare.key, full.key])) == [
+    assert again.export([bare.key, full.key]).to_pylist() == [
         {
             "key": "00" * 15 + "02",
             "model": "m@1",
@@ -64,6 +64,7 @@ def test_every_field_comes_back(store_path):
             "prompt_tokens": None,
             "reply_tokens": None,
             "top_tokens": None,
+            "failure": None,
         },
         {
             "key": "00" * 15 + "01",
@@ -76,6 +77,7 @@ def test_every_field_comes_back(store_path):
             "prompt_tokens": 3,
             "reply_tokens": 4,
             "top_tokens": json.dumps(TOP, ensure_ascii=False, separators=(",", ":")),
+            "failure": None,
         },
     ]
 
@@ -105,7 +107,7 @@ def test_export_keeps_the_order_of_the_keys_over_many_queries(store_path):
     store.add([generation(number, str(number)) for number in range(1300)])
     order = [(number * 617) % 1300 for number in range(1300)]  # a permutation
     unknown = b"\xff" * 16
-    exported = store.export([*(generation(number).key for number in order), unknown])
+    exported = store.export([*(generation(number).key for number in order), unknown]).to_pylist()
     assert [row["text"] for row in exported] == [str(number) for number in order]
 
 
@@ -185,7 +187,7 @@ def test_damaged_pages_are_an_error_when_they_are_read(store_path):
     content[8192:] = os.urandom(len(content) - 8192)
     Path(store_path).write_bytes(content)
     with pytest.raises(StoreError, match=r"cannot read the generation store .*malformed; the file is damaged"):
-        list(GenerationStore(store_path).export([generation(number).key for number in range(200)]))
+        GenerationStore(store_path).export([generation(number).key for number in range(200)])
     assert Path(store_path).read_bytes() == content
 
 

@@ -175,5 +175,13 @@ def test_failures_are_never_stored(scripted_server, store_path, fast_retries):
     client = connect(Endpoint(server.url, store=store_path, reject_refused=True, deadline_sec=0.3))
     requests = [Request(Parameters(), prompt=text) for text in ("refused", "failing", "good")]
     assert [reply.status for reply in client.submit(requests, str).result()] == ["refused", "failed", "ok"]
-    stored = GenerationStore(store_path).export([client.key_of(request) for request in requests])
-    assert [row["content"] for row in stored] == ['"good"']
+    keys = [client.key_of(request) for request in requests]
+    stored = GenerationStore(store_path)
+    assert [row["content"] for row in stored.export(keys).to_pylist()] == ['"good"']
+    assert list(client.store.get_many(keys)) == keys[2:]
+    # The client that met them tells why, for the release: a replay is to know what happened.
+    refused, failed, good = client.store.export(keys).to_pylist()
+    assert (refused["content"], refused["text"], failed["text"]) == ('"refused"', None, None)
+    assert refused["failure"] == f"refused: {server.url}/generate answered HTTP 422: scripted 422 (scripted)"
+    assert failed["failure"].startswith("endpoint: gave up after ")
+    assert (good["text"], good["failure"]) == (TAGS, None)

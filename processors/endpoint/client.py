@@ -16,6 +16,7 @@ import uvloop
 from tagsmith.processors.endpoint.asking import Asker
 from tagsmith.processors.endpoint.endpoint import Endpoint
 from tagsmith.processors.endpoint.failures import SYSTEMATIC, RefusedError
+from tagsmith.processors.endpoint.limits import excess
 from tagsmith.processors.endpoint.request import Completion, KeyMaker, Reply, Request, UnparsedReplyError
 from tagsmith.processors.endpoint.retry import GaveUpError
 from tagsmith.processors.endpoint.server import Server, token_for
@@ -118,6 +119,14 @@ class Client:
         request = self.server.dialect.as_sent(request)
         return self._key(request, request.content)
 
+    def excess(self, request: Request) -> str | None:
+        """Why the server cannot take the request: its length and the limit. None when it fits, or nobody can say."""
+        problem = excess(self.server, request, self.count_tokens)
+        if problem:
+            sent = self.server.dialect.as_sent(request)
+            self.store.note_failure(self.key_of(request), self.server.model, sent, f"too_long: {problem}")
+        return problem
+
     def count_tokens(self, request: Request) -> int | None:
         """Tokens of what a request says, by the server's own tokenizer (TGI's `/tokenize`); None where it has none."""
         if not self.server.dialect.tgi:
@@ -214,7 +223,7 @@ class Client:
                 try:
                     completion = await self._asker.complete(request, way)
                 except (GaveUpError, RefusedError) as error:
-                    self._on_failure(job, keys[:-1], error)
+                    self._on_failure(job, request, keys, error)
                     return
                 latency, asked, self._in_a_row = time.monotonic() - started, True, 0
                 self.usage.add(completion, latency)
@@ -245,7 +254,7 @@ class Client:
     def _count_retry(self) -> None:
         self.usage.retries += 1
 
-    def _on_failure(self, job: Job, keys: list[str], error: EndpointError) -> None:
+    def _on_failure(self, job: Job, request: Request, keys: list[str], error: EndpointError) -> None:
         """A request that failed for good: its row is rejected, or the run ends when it is not about the row."""
         if isinstance(error, RefusedError):
             if error.status in SYSTEMATIC:
@@ -265,7 +274,9 @@ class Client:
                 ) from error
         self.usage.failed += 1
         status, code = ("refused", "refused") if isinstance(error, RefusedError) else ("failed", "endpoint")
-        reply = Reply(status, None, None, f"{code}: {error}", keys)
+        reason = f"{code}: {error}"
+        self.store.note_failure(bytes.fromhex(keys[-1]), self.server.model, request, reason)
+        reply = Reply(status, None, None, reason, keys)
         self._writer.put(None, lambda: self._finish(job, reply))
 
     async def _on_disk(self, generation: Generation | None) -> None:

@@ -11,20 +11,24 @@ from typing import Any, TypeVar
 from tagsmith.processors.endpoint.child import ChildServer
 from tagsmith.processors.endpoint.client import Client
 from tagsmith.processors.endpoint.endpoint import Endpoint
+from tagsmith.processors.endpoint.recorded import open_recording
+from tagsmith.processors.endpoint.replay import ReplayClient
 from tagsmith.processors.endpoint.server import HF_ROUTER, Server, discover
 from tagsmith.processors.endpoint.store import GenerationStore
 from tagsmith.processors.endpoint.wire import Dialect
 
 T = TypeVar("T")
-_CLIENTS: dict[tuple[int, Endpoint], Client] = {}
+AnyClient = Client | ReplayClient
+_CLIENTS: dict[tuple[int, Endpoint], AnyClient] = {}
 _LOCK = threading.Lock()
 
 
-def connect(endpoint: Endpoint) -> Client:
+def connect(endpoint: Endpoint) -> AnyClient:
     """The client for these settings. The first call asks the server who it is; a forked process gets its own.
 
     Raises:
-        EndpointError: nothing answers, or what answers is no endpoint. StoreError: the store cannot be opened.
+        EndpointError: nothing answers, or what answers is no endpoint, or no release is there to replay. StoreError:
+            the store cannot be opened.
     """
     key = (os.getpid(), endpoint)
     with _LOCK:
@@ -32,8 +36,7 @@ def connect(endpoint: Endpoint) -> Client:
         if client is None or client.ended:
             if client is not None:
                 client.close()
-            server, locate = _server(endpoint)
-            client = _CLIENTS[key] = Client(endpoint, server, locate, GenerationStore(endpoint.store_path))
+            client = _CLIENTS[key] = _client(endpoint)
         return client
 
 
@@ -48,6 +51,13 @@ def close_clients(grace_sec: float = 0.0, hurry: threading.Event | None = None) 
 
 
 atexit.register(close_clients)  # what has arrived is written even when a run ends in an exception
+
+
+def _client(endpoint: Endpoint) -> AnyClient:
+    if endpoint.scheme == "replay":
+        return ReplayClient(endpoint, open_recording(endpoint.target))
+    server, locate = _server(endpoint)
+    return Client(endpoint, server, locate, GenerationStore(endpoint.store_path))
 
 
 def _server(endpoint: Endpoint) -> tuple[Server, Callable[[], str]]:

@@ -7,8 +7,10 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from tagsmith.processors.errors import InputError
 
-SCHEMES = ("http", "https", "hf", "local", "offline")
-_SHAPES = "http(s)://host:port, hf:org/model, local:org/model-or-folder, offline:"
+SCHEMES = ("http", "https", "hf", "local", "offline", "replay")
+_SHAPES = (
+    "http(s)://host:port, hf:org/model, local:org/model-or-folder, offline:, replay:org/dataset@tag, replay:folder"
+)
 
 
 def default_store() -> str:
@@ -23,11 +25,12 @@ class Endpoint:
 
     Args:
         uri: `http(s)://…` (TGI, or any OpenAI-compatible server), `hf:org/model` (Inference Providers),
-            `local:org/model-or-folder` (served here, started and stopped for you), or `offline:` (the embedded
-            default: rules, no model). Options go behind a question mark: `?model=NAME` names the model on servers
-            with several, `?api=generate` sends conversations as raw text, `offline:?latency_ms=20&fail=0.01` sets
-            faults.
-        store: the generation store's file; None means `TAGSMITH_STORE`, else the user's cache folder.
+            `local:org/model-or-folder` (served here, started and stopped for you), `offline:` (the embedded default:
+            rules, no model), or `replay:org/dataset@tag` and `replay:folder` (the recorded generations of a release).
+            Options go behind a question mark: `?model=NAME` names the model on servers and in releases with several,
+            `?api=generate` sends conversations as raw text, `offline:?latency_ms=20&fail=0.01` sets faults.
+        store: the generation store's file; None means `TAGSMITH_STORE`, else the user's cache folder. A replay has
+            none, and keeps to no bound but `max_repairs`.
         concurrency: requests in flight; None asks the server's `/info`, else 64.
         timeout_sec: longest wait for one answer.
         deadline_sec: longest time for one request, retries included.
@@ -59,6 +62,10 @@ class Endpoint:
             raise InputError(f"endpoint {self.uri!r} has no known form; expected one of: {_SHAPES}")
         if self.scheme in ("hf", "local") and not self.target:
             raise InputError(f"endpoint {self.uri!r} names no model; expected {self.scheme}:org/model")
+        if self.scheme == "replay" and not self.target:
+            raise InputError(
+                f"endpoint {self.uri!r} names no release; expected replay:org/dataset@tag or replay:folder"
+            )
         if self.scheme in ("http", "https") and not urlsplit(self.uri).netloc:
             raise InputError(f"endpoint {self.uri!r} names no host; expected {self.scheme}://host:port")
         if self.scheme in ("http", "https") and "@" in urlsplit(self.uri).netloc:

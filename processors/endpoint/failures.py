@@ -1,5 +1,6 @@
 """What can go wrong at an endpoint, as types: whether to wait, to ask again, or to stop."""
 
+import os
 from collections.abc import Mapping
 
 import orjson
@@ -50,7 +51,7 @@ def failure_of(url: str, status: int, headers: Mapping[str, str], body: bytes) -
         passing.retry_after_sec = _seconds(headers.get("Retry-After"))
         return passing
     if 300 <= status < 400:  # not followed: a POST that is redirected often arrives as a GET
-        elsewhere = headers.get("Location") or "an address that it does not give"
+        elsewhere = _without_tokens(headers.get("Location") or "an address that it does not give")
         return NotAnEndpointError(f"{url} redirects (HTTP {status}) to {elsewhere}; give the address that it leads to")
     if status in (401, 403):
         said += "; set a token that may use it: HF_TOKEN (or `hf auth login`) for Hugging Face, else TAGSMITH_API_KEY"
@@ -62,7 +63,11 @@ def failure_of(url: str, status: int, headers: Mapping[str, str], body: bytes) -
 
 
 def server_words(body: bytes, limit: int = 300) -> str:
-    """The message in an error body: TGI's {error, error_type}, OpenAI's {error: {message}}, else its first text."""
+    """The message in an error body: TGI's {error, error_type}, OpenAI's {error: {message}}, else its first text.
+
+    Without our own token: there are servers and proxies that quote the request's headers, and these words go into the
+    reasons of rejected rows.
+    """
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -75,7 +80,7 @@ def server_words(body: bytes, limit: int = 300) -> str:
             text = f"{text} ({data['error_type']})"
     if not text:
         text = body.decode("utf-8", "replace").strip() or "(empty)"
-    text = " ".join(str(text).split())
+    text = " ".join(_without_tokens(str(text)).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -83,6 +88,15 @@ def looks_like_html(body: bytes) -> bool:
     """Whether a body is a web page: what a wrong port, a login wall or a proxy answers."""
     head = body[:256].lstrip().lower()
     return head.startswith((b"<!doctype", b"<html", b"<?xml", b"<head"))
+
+
+def _without_tokens(text: str) -> str:
+    from huggingface_hub import get_token  # slow to import, and rarely needed
+
+    for token in (get_token(), os.environ.get("TAGSMITH_API_KEY", "").strip()):
+        if token and len(token) >= 8:  # a very short one would wipe out ordinary words
+            text = text.replace(token, "[removed]")
+    return text
 
 
 def _seconds(header: str | None) -> float | None:

@@ -4,25 +4,27 @@ A token is at least one byte of text, so a prompt of fewer bytes than the limit 
 others are counted, by the server's own tokenizer.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
-from tagsmith.processors.endpoint.client import Client
 from tagsmith.processors.endpoint.request import Request
+from tagsmith.processors.endpoint.server import Server
 
 # What a chat template adds round the texts, in tokens: role names and separators. Generous.
 TEMPLATE_TOKENS = 64
 
 
-def excess(client: Client, request: Request) -> str | None:
+def excess(server: Server, request: Request, count_tokens: Callable[[Request], int | None]) -> str | None:
     """Why the server cannot take the request: its length and the limit. None when it fits, or nobody can say."""
-    server, reply = client.server, request.parameters.max_new_tokens
-    room = _room(client, reply)
+    reply = request.parameters.max_new_tokens
+    room = _room(server, reply)
     if room is None or request.text_bytes + TEMPLATE_TOKENS <= room:
         return None
-    tokens = client.count_tokens(request)
+    tokens = count_tokens(request)
     if tokens is None or tokens <= room:
         return None
     if server.max_input_tokens and tokens > server.max_input_tokens:
@@ -33,25 +35,25 @@ def excess(client: Client, request: Request) -> str | None:
     )
 
 
-def suspects(client: Client, dataset: Dataset, overhead_bytes: int, reply_tokens: int) -> list[int]:
+def suspects(server: Server, dataset: Dataset, overhead_bytes: int, reply_tokens: int) -> list[int]:
     """Row numbers whose text is long enough that a prompt of it might be over the limit.
 
     `overhead_bytes` is what the prompt template adds. All text of the row counts, whichever columns the prompt uses.
     """
-    room = _room(client, reply_tokens)
+    room = _room(server, reply_tokens)
     if room is None:
         return []
     sizes = np.concatenate([_text_bytes(batch) for batch in _batches(dataset)])
     return np.flatnonzero(sizes + overhead_bytes + TEMPLATE_TOKENS > room).tolist()
 
 
-def _room(client: Client, reply_tokens: int) -> int | None:
+def _room(server: Server, reply_tokens: int) -> int | None:
     """Tokens that a prompt may have, beside a reply of so many; below 1 when none fits; None when nobody can say."""
     limits = []
-    if client.server.max_input_tokens:
-        limits.append(client.server.max_input_tokens)
-    if client.server.max_total_tokens:
-        limits.append(client.server.max_total_tokens - reply_tokens)
+    if server.max_input_tokens:
+        limits.append(server.max_input_tokens)
+    if server.max_total_tokens:
+        limits.append(server.max_total_tokens - reply_tokens)
     return min(limits, default=None)
 
 

@@ -123,7 +123,8 @@ class Reply:
 
     `status` is "ok" (`value` is what the reader made of the text), "unparsed" (`text` is the last raw reply, `reason`
     says what was wrong), "refused" (the server does not take this request) or "failed" (no answer came in time; another
-    run may have more luck). `keys` are the store's keys, one a try.
+    run may have more luck). `keys` are the store's keys, one a try; a refused or failed request's last try brought no
+    generation.
     """
 
     status: str
@@ -134,9 +135,17 @@ class Reply:
     completion: Completion | None = None
     from_store: bool = False
 
+    @property
+    def received(self) -> int:
+        """How many of the tries brought a generation."""
+        return len(self.keys) - (self.status in ("refused", "failed"))
+
 
 class UnparsedReplyError(Exception):
     """Raised by a reader: the text is not what was asked for. Its message goes back to the model on a repair."""
+
+
+_BASES_KEPT = 1024
 
 
 class KeyMaker:
@@ -155,6 +164,8 @@ class KeyMaker:
         parameters = request.parameters.as_json
         base = self._bases.get(parameters)
         if base is None:
+            if len(self._bases) >= _BASES_KEPT:  # a seed for each request makes as many settings as requests
+                self._bases.clear()
             # Lengths keep the parts apart: no two different requests run together into the same bytes.
             head = orjson.dumps([self._model, parameters.decode()])
             base = self._bases[parameters] = blake2b(len(head).to_bytes(4, "big") + head, digest_size=16)

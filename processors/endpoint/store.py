@@ -1,19 +1,21 @@
 """The generation store: every reply that was paid for, on disk before it is used, found again by its content.
 
-SQLite in WAL mode: append-only, shared by processes, whole after a crash at any moment. Failures are never in it.
+SQLite in WAL mode: append-only, shared by processes, whole after a crash at any moment. Failures are never in it; those
+of this process are remembered beside it, for the release that is written at the end.
 """
 
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow as pa
 
-from tagsmith.processors.endpoint.request import Completion
+from tagsmith.processors.endpoint.request import Completion, Request
 from tagsmith.processors.errors import StoreError
 
 # Rows are appended in the order of arrival and found through the unique index: a clustered table would move whole
@@ -27,6 +29,15 @@ CREATE TABLE IF NOT EXISTS generations (
 CREATE UNIQUE INDEX IF NOT EXISTS generation_key ON generations (key);
 """
 _COLUMNS = "text, finish_reason, prompt_tokens, reply_tokens, top_tokens"
+_REQUEST = "model, content, parameters, sample"
+# The columns of a release's `generations` config.
+EXPORTED = pa.schema(
+    dict.fromkeys(("key", "model", "content", "parameters"), pa.string())
+    | {"sample": pa.int64()}
+    | dict.fromkeys(("text", "finish_reason"), pa.string())
+    | dict.fromkeys(("prompt_tokens", "reply_tokens"), pa.int64())
+    | dict.fromkeys(("top_tokens", "failure"), pa.string())
+)
 _PATIENCE_SEC = 60.0  # for a lock that another process holds
 _LOOKUP = 512  # keys a query: long enough to amortise it, short enough that SQLite keeps the statement cached
 
@@ -56,6 +67,7 @@ class GenerationStore:
         self.path = Path(path).expanduser()
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
+        self._unanswered: dict[bytes, tuple[Any, ...]] = {}  # rows as `export` gives them
         with self._explained("open"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._connection().executescript(_SCHEMA)
@@ -98,22 +110,28 @@ class GenerationStore:
             with connection:
                 connection.executemany(f"INSERT OR IGNORE INTO generations VALUES ({','.join('?' * 12)})", rows)
 
-    def export(self, keys: Sequence[bytes]) -> Iterator[dict[str, Any]]:
+    def note_failure(self, key: bytes, model: str, request: Request, reason: str) -> None:
+        """Remember that a request got no answer. Only `export` tells it: it is neither looked up nor written."""
+        said = (request.content.decode(), request.parameters.as_json.decode(), request.sample)
+        self._unanswered[key] = (key.hex(), model, *said, None, None, None, None, None, reason)
+
+    def export(self, keys: Sequence[bytes]) -> pa.Table:
         """Stored rows in the order of `keys`, as the release's `generations` config has them.
 
-        Times are left out: a release that is made again from the same replies has the same contents.
+        A request that got no answer in this process has no text and the reason under `failure`. Times are left out: a
+        release that is made again from the same replies has the same contents.
         """
-        names = ("model", "content", "parameters", "sample", "text", "finish_reason", "prompt_tokens", "reply_tokens")
-        query = f"SELECT key, {', '.join(names)}, top_tokens FROM generations WHERE key IN "
+        query = f"SELECT key, {_REQUEST}, {_COLUMNS} FROM generations WHERE key IN "
+        batches = []
         with self._explained("read"):
             for start in range(0, len(keys), _LOOKUP):
                 part = keys[start : start + _LOOKUP]
                 rows = self._connection().execute(query + f"({','.join('?' * len(part))})", part)
-                by_key = {row[0]: row[1:] for row in rows}
-                for key in part:
-                    if key in by_key:
-                        *values, top_tokens = by_key[key]
-                        yield {"key": key.hex(), **dict(zip(names, values, strict=True)), "top_tokens": top_tokens}
+                known = {key: self._unanswered[key] for key in part if key in self._unanswered}
+                known |= {row[0]: (row[0].hex(), *row[1:], None) for row in rows}
+                if columns := list(zip(*(known[key] for key in part if key in known), strict=True)):
+                    batches.append(pa.record_batch(columns, EXPORTED))
+        return pa.Table.from_batches(batches, EXPORTED)
 
     def mean_tokens(self, model: str, limit: int = 1000) -> tuple[float, int]:
         """Mean reply tokens of the model's latest stored replies, and how many those are: `--dry_run` prices by it."""

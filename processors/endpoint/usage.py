@@ -1,6 +1,7 @@
 """What a run has used: requests, retries, tokens, money. Numbers that the summary, the manifest and budgets read."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
 
 from tagsmith.processors.endpoint.endpoint import Endpoint
 from tagsmith.processors.endpoint.request import Completion
@@ -24,6 +25,12 @@ class Usage:
     prompt_tokens: int = 0
     reply_tokens: int = 0
     latency_sec: float = 0.0
+
+    @classmethod
+    def total(cls, parts: Iterable["Usage"]) -> "Usage":
+        """The sum of several clients' counters."""
+        parts = list(parts)
+        return cls(**{f.name: sum(getattr(part, f.name) for part in parts) for f in fields(cls)})
 
     def add(self, completion: Completion, latency_sec: float) -> None:
         """Count one completion."""
