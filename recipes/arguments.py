@@ -1,4 +1,4 @@
-"""Settings that recipes share: where rows come from, and what answers. Each is a command-line flag."""
+"""Settings that recipes share: where rows come from, what answers, where the release goes. Each is a flag."""
 
 from dataclasses import dataclass, field
 
@@ -20,6 +20,9 @@ class DataArguments:
     revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit of a Hub dataset."})
     instruction_column: str | None = field(default=None, metadata={"help": "Column of the instruction, if not found."})
     response_column: str | None = field(default=None, metadata={"help": "Column of the response, if not found."})
+    license: str | None = field(
+        default=None, metadata={"help": "Licence of the rows, where their dataset does not say it: cc-by-nc-4.0, say."}
+    )
     max_rows: int | None = field(default=None, metadata={"help": "Read only so many rows, from the start."})
     reject_bad_rows: bool = field(
         default=False, metadata={"help": "Reject rows that are null or not text with the reason, instead of stopping."}
@@ -71,3 +74,27 @@ class EndpointArguments:
             reply_price=self.reply_price,
             reject_refused=self.reject_refused,
         )
+
+
+@dataclass
+class ReleaseArguments:
+    """Where the result goes: a folder, and a repository on the Hub if wanted."""
+
+    _argument_group_name = "release"
+
+    output: str | None = field(
+        default=None, metadata={"help": "Folder of the release; an earlier one is replaced. Default: runs/RECIPE."}
+    )
+    push_to_hub: str | None = field(
+        default=None, metadata={"help": "Also publish it as this dataset repository (org/name); needs --release."}
+    )
+    release: str | None = field(
+        default=None, metadata={"help": "Version to publish, as a git tag that never moves: v1.0.0."}
+    )
+    private: bool = field(default=False, metadata={"help": "Make a new repository private."})
+    max_failed: float = field(
+        default=0.05, metadata={"help": "Do not publish when a larger share of the rows was rejected."}
+    )
+    allow_offline: bool = field(
+        default=False, metadata={"help": "Publish even rows that the offline endpoint's rules made."}
+    )

@@ -9,11 +9,21 @@ from importlib.metadata import version
 RECIPES = {
     "select-instag": "tag, normalise, analyse and select an instruction dataset (#InsTag)",
     "judge-instag-tags": "judge the tags of a release: precision, consistency, counterfactual cases (#InsTag)",
+    "build-tag-utility": "measure what each tag is worth, by the length of responses (Tag-Instruct)",
+    "build-tag-preferences": "make preference pairs of tags, to train an expansion policy with DPO (Tag-Instruct)",
+    "evolve-tag-instruct": "make instructions harder through tags, round by round (Tag-Instruct)",
+    "combine-tags": "write tasks that combine tags of high, low or any utility (Tag-Instruct)",
+}
+# What is done with a release; each is a module of this package.
+COMMANDS = {
+    "push": "publish a release folder on the Hub: one commit, one tag",
+    "reproduce": "make a release again from its recorded generations, without a model, and compare",
+    "diff": "compare two releases: rows, columns, tags, parameters",
 }
 
 
 def _help() -> str:
-    width = max(map(len, RECIPES))
+    width = max(map(len, (*RECIPES, *COMMANDS)))
     lines = [
         "tagsmith: instruction-tuning data in tag space",
         "",
@@ -23,6 +33,9 @@ def _help() -> str:
         "",
         "Recipes:",
         *(f"  {name:<{width}}  {what}" for name, what in RECIPES.items()),
+        "",
+        "Releases (`tagsmith COMMAND --help` says more):",
+        *(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items()),
         "",
         "Start with:  tagsmith run select-instag --config demo",
     ]
@@ -38,22 +51,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[0] == "--version":
         print(version("tagsmith"))
         return 0
-    if words[0] != "run" or len(words) < 2 or words[1] not in RECIPES:
+    if words[0] in COMMANDS:
+        name, arguments = words[0], words[1:]
+    elif words[0] == "run" and len(words) > 1 and words[1] in RECIPES:
+        name, arguments = words[1], words[2:]
+    else:
         print(f"tagsmith: error: {_unknown(words)}", file=sys.stderr)
         return 2
     try:  # importing takes seconds, and Ctrl-C may come then
-        module = import_module(f"tagsmith.recipes.{words[1].replace('-', '_')}")
+        module = import_module(f"tagsmith.recipes.{name.replace('-', '_')}")
         from tagsmith.recipes.command import run
     except KeyboardInterrupt:
         print("\ntagsmith: stopped before anything was sent", file=sys.stderr)
         return 130
-    return run(module.main, words[2:])
+    return run(module.main, arguments)
 
 
 def _unknown(words: Sequence[str]) -> str:
     expected = f"expected: tagsmith run RECIPE, one of {', '.join(RECIPES)}"
     if words[0] != "run":
-        return f"`{words[0]}` is no command; {expected}"
+        near = difflib.get_close_matches(words[0], COMMANDS, n=1)
+        meant = f", did you mean {near[0]}?" if near else ""
+        return f"`{words[0]}` is no command{meant}; {expected}, or {', '.join(COMMANDS)}"
     if len(words) < 2:
         return f"`run` needs a recipe; {expected}"
     near = difflib.get_close_matches(words[1].replace("_", "-"), RECIPES, n=1)

@@ -9,24 +9,24 @@ from contextlib import contextmanager
 import datasets
 
 from tagsmith.cards.errors import ReleaseError
+from tagsmith.cards.redact import redact_text
 from tagsmith.processors.endpoint.connect import close_clients
 from tagsmith.processors.errors import BudgetReachedError, TagsmithError
 
 _GRACE_SEC = 10.0
 
 
-def run(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
-    """Call `main(argv)`; returns the exit status: 0, 2 for an error, 3 for a reached budget, 130 for Ctrl-C."""
+def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -> int:
+    """Call `main(argv)`; returns the exit status: its own, 2 for an error, 3 for a reached budget, 130 for Ctrl-C."""
     try:
         with _datasets_as_needed():
-            main(argv)
-        return 0
+            return main(argv) or 0
     except BudgetReachedError as error:
         close_clients(_GRACE_SEC)  # what is in flight is paid for
-        print(f"tagsmith: {error}", file=sys.stderr)
+        print(f"tagsmith: {redact_text(str(error))}", file=sys.stderr)
         return 3
     except (TagsmithError, ReleaseError) as error:
-        print(f"tagsmith: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"tagsmith: error: {redact_text(' '.join(str(error).split()))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return _interrupted()

@@ -5,10 +5,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 from datasets import Dataset
 
 from tagsmith.cards.dataset_card import CardText
-from tagsmith.cards.pictures import Picture, Point, complexity_histogram, diversity_complexity, top_tags
+from tagsmith.cards.pictures import (
+    Picture,
+    Point,
+    complexity_histogram,
+    diversity_complexity,
+    length_distributions,
+    top_tags,
+    top_tags_caption,
+)
 from tagsmith.processors.instag.analysis import TagStatistics, tag_frequencies, tag_statistics
 from tagsmith.processors.instag.tag_sets import read_tag_sets
 
@@ -26,6 +35,7 @@ CONFIGS = {
     "vocabulary": "raw tag to canonical tag, with counts and the stage that merged or dropped it",
     "rules": "association rules between tags that were merged, by round",
     "generations": "every reply that the rows were made from, repairs included",
+    "source": "the rows as they were read, since they came from a local file",
 }
 DIFFERENCES = (
     "The tagger's reply is an object with the list of tags in it, since servers that enforce a JSON schema need one.",
@@ -53,7 +63,7 @@ def card_text(
             f"They have {of_chosen.complexity:.2f} tags each (the pool: {of_pool.complexity:.2f}) and cover"
             f" {of_chosen.diversity:.1%} of all tags.",
         ),
-        configs=CONFIGS,
+        configs={name: CONFIGS[name] for name in release},
         citation=CITATION,
         differences=DIFFERENCES,
         tables=(
@@ -71,7 +81,7 @@ def card_text(
                 ],
             },
         ),
-        license=facts.get("license"),
+        paper="https://arxiv.org/abs/2308.07074",
         tags=("instag", "data-selection", "instruction-tuning"),
     )
 
@@ -90,18 +100,40 @@ def pictures(pool: Dataset, chosen: Dataset, seed: int) -> list[Picture]:
         {"name": of.dataset, "diversity": of.diversity, "complexity": of.complexity, "rows": of.rows}
         for of in tag_statistics(named)
     ]
+    frequencies = tag_frequencies(pool)
+    lengths = _lengths({"pool": pool, "selected": chosen})
     sizes = {name: read_tag_sets(rows).sizes.tolist() for name, rows in named.items()}
     return [
         Picture(
             "diversity_complexity",
             "Diversity (share of all tags that occur) against complexity (mean tags a row); the marker's area is the"
             " number of rows.",
-            lambda path: diversity_complexity(points, path),
+            lambda path, theme: diversity_complexity(points, path, theme),
         ),
-        Picture("top_tags", "The most frequent tags of the pool.", lambda path: top_tags(tag_frequencies(pool), path)),
+        Picture(
+            "top_tags",
+            top_tags_caption(frequencies, "The most frequent tags of the pool."),
+            lambda path, theme: top_tags(frequencies, path, theme),
+        ),
         Picture(
             "tags_a_row",
             f"Tags a row, before and after selection (pool: mean {np.mean(sizes['pool']):.2f}).",
-            lambda path: complexity_histogram(sizes, path),
+            lambda path, theme: complexity_histogram(sizes, path, theme),
+        ),
+        Picture(
+            "lengths",
+            "Lengths of the pool and of the selected rows, in characters.",
+            lambda path, theme: length_distributions(lengths, "characters", path, theme),
         ),
     ]
+
+
+def _lengths(datasets: Mapping[str, Dataset]) -> dict[str, dict[str, list[int]]]:
+    """Characters of instructions and responses; a text that no row has is left out."""
+    found: dict[str, dict[str, list[int]]] = {}
+    for title, column in (("Instruction", "instruction"), ("Response", "response")):
+        texts = {name: rows.with_format("arrow")[column][:] for name, rows in datasets.items()}
+        of = {name: pc.utf8_length(values.drop_null()).to_pylist() for name, values in texts.items()}
+        if all(of.values()):
+            found[title] = of
+    return found

@@ -2,13 +2,13 @@
 
 import os
 from collections import deque
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from datasets import Dataset
 from tqdm.auto import tqdm
 
-from tagsmith.processors.endpoint.client import Client
+from tagsmith.processors.endpoint.connect import AnyClient
 from tagsmith.processors.endpoint.endpoint import Endpoint
 from tagsmith.processors.endpoint.ticket import Ticket
 from tagsmith.processors.endpoint.usage import Usage
@@ -64,7 +64,7 @@ class Ranks:
         client.usage = self._used_by_all(used, client.usage)
         client.endpoint, client.concurrency = whole, window
 
-    def _generate(self, dataset: Dataset, processor: GenerationProcessor, client: Client) -> None:
+    def _generate(self, dataset: Dataset, processor: GenerationProcessor, client: AnyClient) -> None:
         tickets: deque[Ticket] = deque()
         with tqdm(total=len(dataset), desc="generating", unit=" rows", disable=not self.first) as bar:
             for batch in dataset.iter(batch_size=_BATCH):
@@ -104,8 +104,7 @@ class Ranks:
             dist.init_process_group("gloo", timeout=timedelta(days=30))
         gathered = [Usage()] * self.world
         dist.all_gather_object(gathered, usage)
-        parts = [before, *gathered]
-        total = Usage(**{f.name: sum(getattr(part, f.name) for part in parts) for f in fields(Usage)})
+        total = Usage.total([before, *gathered])
         # Rank 0 goes through all rows again and counts these anew. What was paid for a moment ago is no store hit.
         total.unparsed = total.failed = 0
         total.store_hits = -(total.requests - total.repairs)

@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 
 from datasets import Dataset
 
-from tagsmith.cards.manifest import build_manifest
-from tagsmith.cards.release import check_output_folder, write_release
 from tagsmith.processors.embedding import TextEmbedder
 from tagsmith.processors.endpoint.offline.settings import MODEL_ID
 from tagsmith.processors.endpoint.request import Parameters
@@ -22,16 +20,20 @@ from tagsmith.processors.instag.normalizer import STAGES, TagNormalizer
 from tagsmith.processors.instag.tagger import TAGS_SCHEMA, InsTagTagger
 from tagsmith.processors.map_rows import map_rows
 from tagsmith.processors.rows import to_rows
-from tagsmith.recipes.arguments import DataArguments, EndpointArguments
+from tagsmith.recipes.arguments import DataArguments, EndpointArguments, ReleaseArguments
 from tagsmith.recipes.command import run
 from tagsmith.recipes.dry_run import dry_run
 from tagsmith.recipes.generations import collect_generations
 from tagsmith.recipes.instag_card import card_text, pictures
+from tagsmith.recipes.made import Made
 from tagsmith.recipes.parsing import parse
+from tagsmith.recipes.publish import Destination, publish
 from tagsmith.recipes.ranks import Ranks
-from tagsmith.recipes.sources import load_source
-from tagsmith.recipes.summary import counted, print_table, rejected_by_reason, usage_lines
+from tagsmith.recipes.row_status import split_by_status
+from tagsmith.recipes.sources import load_source, source_config
+from tagsmith.recipes.summary import counted, print_table, rejected_by_reason
 
+RECIPE = "select_instag"
 # Columns of the normaliser and of the selector.
 _MADE_LATER = {"tags", "dropped_tags", "unseen_tags", "selected", "pass_number", "pick_number"}
 
@@ -42,7 +44,6 @@ class SelectArguments:
 
     _argument_group_name = "recipe"
 
-    output: str = field(default="runs/instag", metadata={"help": "Folder of the release; an earlier one is replaced."})
     n: int = field(default=6000, metadata={"help": "Rows to select (paper, 4.1: 6,000)."})
     tagger_format: str = field(
         default="chat", metadata={"help": "chat, or instagger / instagger_paper for the distilled model's own input."}
@@ -67,14 +68,22 @@ class SelectArguments:
     seed: int = field(default=0, metadata={"help": "Of the random selection that the card compares with."})
 
 
+ARGUMENTS = (DataArguments, EndpointArguments, SelectArguments, ReleaseArguments)
+
+
 def main(argv: Sequence[str]) -> None:
     """Run the recipe."""
     started = datetime.now(UTC)
-    data, endpoint, own = parse(
-        "select_instag", __doc__ or "", (DataArguments, EndpointArguments, SelectArguments), argv
-    )
+    data, endpoint, own, release = parse(RECIPE, __doc__ or "", ARGUMENTS, argv)
     # Everything that can be wrong is looked at before anything is sent.
-    check_output_folder(own.output)
+    destination = Destination.check(RECIPE, release, endpoint.endpoint)
+    made = make(data, endpoint, own)
+    if made is not None:
+        publish(made, destination, recipe=RECIPE, argv=argv, settings=(data, endpoint, own, release), started=started)
+
+
+def make(data: DataArguments, endpoint: EndpointArguments, own: SelectArguments) -> Made | None:
+    """Tag, normalise, select. None where there is nothing to publish: a dry run, or another rank than the first."""
     source, facts = load_source(data)
     if own.n > len(source):
         raise InputError(f"n is {own.n:,} but the dataset has only {len(source):,} rows; give a smaller --n")
@@ -104,90 +113,60 @@ def main(argv: Sequence[str]) -> None:
     if endpoint.dry_run:
         if ranks.first:
             print_table("Dry run: nothing was sent", dry_run(rows, tagger))
-        return
+        return None
     ranks.generate_share(rows, tagger)
     if not ranks.first:
-        return
+        return None
 
     answered = map_rows(rows, tagger, description="tagging")
     tagged, rejected = split_by_status(answered)
+    reasons = rejected_by_reason(rejected)
     if not len(tagged):
         raise InputError(
-            f"all {len(rows):,} rows were rejected ({counted(rejected_by_reason(rejected).items())}); first reason:"
-            f" {rejected[0]['reason']}"
+            f"all {len(rows):,} rows were rejected ({counted(reasons.items())}); first reason: {rejected[0]['reason']}"
         )
     fitted = normalizer.fit(tagged)
     assert fitted.vocabulary is not None
     tagged = tagged.map(fitted, batched=True)
     selection = selector.fit(tagged)
-    release = {
+    configs = {
         "default": selection.choose(tagged),
         "tagged": selection.mark(tagged),
         "rejected": rejected,
         "vocabulary": Dataset(fitted.vocabulary.table),
         "rules": Dataset(fitted.vocabulary.rules),
         "generations": collect_generations(tagger.client.store, answered),
+        **source_config(source, facts),
     }
-    usage = tagger.client.usage
-    reasons = rejected_by_reason(rejected)
-    finished = datetime.now(UTC)
-    manifest = build_manifest(
-        recipe="select_instag",
-        command=["tagsmith", "run", "select-instag", *argv],
-        config={**vars(data), **vars(endpoint), **vars(own)},
+    model = tagger.client.server.model
+    offline = model.startswith(MODEL_ID)
+    stages = fitted.report()
+    return Made(
+        configs=configs,
         method="#InsTag",
         variant="paper",
         inputs=[facts],
-        prompts={template.name: template.sha for template in tagger.templates},
+        prompts=tagger.templates,
         models=[
-            {"model": tagger.client.server.model, "role": "tagger"},
+            {"model": model, "role": "tagger", "endpoint": "endpoint"},
             {"model": own.embedding_model, "role": "tag embeddings"},
         ],
         counts={
             "rows_in": len(rows),
-            "rows_out": len(release["default"]),
+            "rows_out": len(configs["default"]),
             "rows_tagged": len(tagged),
             "rejected": reasons,
-            **{name: int(value) for name, value in usage.as_dict().items() if name != "latency_sec"},
         },
-        started=started,
-        finished=finished,
-        offline=tagger.client.server.model.startswith(MODEL_ID),
-    )
-    folder = write_release(
-        own.output,
-        release,
-        default="default",
-        manifest=manifest,
-        card=card_text(facts, release, fitted.report(), manifest["offline"]),
-        pictures=pictures(release["tagged"], release["default"], own.seed),
-    )
-    seconds = (datetime.now(UTC) - started).total_seconds()
-    print_table(
-        "Done",
-        [
-            ("rows in", f"{len(rows):,}"),
+        usage=tagger.client.usage,
+        offline=offline,
+        card=lambda: card_text(facts, configs, stages, offline),
+        pictures=lambda: pictures(configs["tagged"], configs["default"], own.seed),
+        summary=[
             ("tagged", f"{len(tagged):,}"),
-            ("rejected", f"{len(rejected):,} ({counted(reasons.items())})"),
-            ("selected", f"{len(release['default']):,}"),
-            (
-                "tags after each stage",
-                " → ".join(f"{stage['tags_after']:,} {stage['stage']}" for stage in fitted.report()),
-            ),
-            *usage_lines(usage),
-            ("seconds", f"{seconds:.1f} ({len(rows) / seconds:,.0f} rows/s)"),
-            ("release", str(folder)),
-            ("load it", f'load_dataset("{own.output}")'),
+            ("selected", f"{len(configs['default']):,}"),
+            ("tags after each stage", " → ".join(f"{stage['tags_after']:,} {stage['stage']}" for stage in stages)),
         ],
     )
-
-
-def split_by_status(dataset: Dataset) -> tuple[Dataset, Dataset]:
-    """Rows that are ok, and rows that were rejected."""
-    status = dataset["status"][:]
-    good = [number for number, value in enumerate(status) if value == "ok"]
-    bad = [number for number, value in enumerate(status) if value != "ok"]
-    return dataset.select(good).flatten_indices(), dataset.select(bad)
 
 
 if __name__ == "__main__":

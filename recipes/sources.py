@@ -1,6 +1,7 @@
 """Open what `--dataset` names: the shipped seeds, a local file or folder, or a dataset on the Hub."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,17 @@ def load_source(data: DataArguments) -> tuple[Dataset, dict[str, Any]]:
             facts["config"] = data.dataset_config
         if dataset.info.license:
             facts["license"] = dataset.info.license
+    if data.license is not None:
+        facts["license"] = data.license
     return dataset, facts
+
+
+def source_config(source: Dataset, facts: Mapping[str, Any]) -> dict[str, Dataset]:
+    """The config `source` of a release, for rows that nobody else could get: those of a local file or folder.
+
+    What lies on the Hub under a commit, and the shipped seeds, can be read again by their names.
+    """
+    return {} if facts["name"] == "seeds" or "commit" in facts else {"source": source}
 
 
 def _open(data: DataArguments) -> Dataset:

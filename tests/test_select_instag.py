@@ -225,7 +225,7 @@ def clean(folder: Path) -> Outcome:
 
 def test_each_config_with_rows_opens_with_load_dataset(clean: Outcome) -> None:
     rows_of = {name: splits["train"]["rows"] for name, splits in clean.manifest["configs"].items()}
-    assert set(rows_of) == {"default", "tagged", "rejected", "vocabulary", "rules", "generations"}
+    assert set(rows_of) == {"default", "tagged", "rejected", "vocabulary", "rules", "generations", "source"}
     assert rows_of["default"] == N
     assert rows_of["tagged"] == len(ROWS) - 1
     assert rows_of["rejected"] == 1
