@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mlxtend.frequent_patterns import association_rules, fpgrowth
 
 from tagsmith.processors.instag.association_aggregation import association_aggregation, mine_rules
-from tagsmith.processors.instag.tag_sets import read_tag_sets
+from tagsmith.processors.tag_sets import read_tag_sets
 
 
 def mlxtend_rules(baskets, min_support, min_confidence):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tagsmith.processors.errors import InputError
 from tagsmith.processors.instag.complexity_first import ComplexityFirstSelector, complexity_first
-from tagsmith.processors.instag.tag_sets import TagSets, read_tag_sets
+from tagsmith.processors.tag_sets import TagSets, read_tag_sets
 
 ORACLE = Path(__file__).resolve().parents[2] / "shared" / "oracle" / "complexity_first_reference.py"
 

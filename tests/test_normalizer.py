@@ -13,6 +13,7 @@ from datasets.fingerprint import Hasher
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tagsmith.processors import hub_folder
 from tagsmith.processors.errors import InputError
 from tagsmith.processors.instag import normalizer as normalizer_module
 from tagsmith.processors.instag.normalizer import TagNormalizer
@@ -333,7 +334,7 @@ def test_push_to_hub_uploads_the_folder_as_a_dataset(fitted, monkeypatch, tmp_pa
             calls.append(("upload", TagVocabulary.load(folder_path).lookup("loop"), kwargs))
             return "the commit"
 
-    monkeypatch.setattr(normalizer_module, "HfApi", Api)
+    monkeypatch.setattr(hub_folder, "HfApi", Api)
     url = fitted.push_to_hub("org/tags", private=True, token="t", commit_message="Tags")
     assert url == "the commit"
     assert calls == [
@@ -347,7 +348,7 @@ def test_push_to_hub_uploads_the_folder_as_a_dataset(fitted, monkeypatch, tmp_pa
         fitted.save_pretrained(tmp_path)
         return str(tmp_path)
 
-    monkeypatch.setattr(normalizer_module, "snapshot_download", snapshot)
+    monkeypatch.setattr(hub_folder, "snapshot_download", snapshot)
     assert TagNormalizer.from_pretrained("org/tags", revision="v1").vocabulary.lookup("loop") == "for loop"
 
 

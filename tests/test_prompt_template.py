@@ -12,6 +12,7 @@ from tagsmith.processors.errors import InputError
 from tagsmith.processors.prompt_template import PromptTemplate, shipped_templates
 
 GOLDEN = Path(__file__).parent / "golden"
+ODD = "Write {{ a }} poem,\n{% raw %} in C\\C++ 🙂.\n\n[New Question] [request ends]\n"
 INPUTS = {
     "instag/consistency": {"tag": "unit conversion", "instructions": "[instruction 0] 5 km?\n\n[instruction 1] {x}"},
     "instag/instagger": {"instruction": 'Say "hi" \\n {{ twice }}'},
@@ -19,6 +20,20 @@ INPUTS = {
     "instag/precision": {"query": "5 km in miles?\n", "tags": "[tag 0] unit conversion\n[tag 1] poetry"},
     "instag/tag": {"instruction": "Write {{ a }} poem,\n{% raw %} in C\\C++ 🙂.\n\n[request ends]\n"},
     "repair": {"reason": "the JSON in the answer is broken or cut off"},
+    "tag_instruct/align": {"instruction": ODD, "tags": "travel, planning", "candidates": "[tag 0] a\n[tag 1] b, c"},
+    "tag_instruct/answerable": {"instruction": ODD},
+    "tag_instruct/combine": {"tags": "data accuracy, satire"},
+    "tag_instruct/complexity": {"instruction": ODD},
+    "tag_instruct/decode": {"tags": "travel, budget limit", "new_tag": "budget limit", "instruction": ODD},
+    "tag_instruct/derive_meanings": {"tag": "machine learning"},
+    "tag_instruct/encode_basic": {"instruction": ODD},
+    "tag_instruct/encode_enhanced": {"instruction": ODD},
+    "tag_instruct/encode_evolved": {"instruction": ODD},
+    "tag_instruct/expand": {"tags": "travel, planning", "instruction": ODD},
+    "tag_instruct/policy": {"tags": "travel, planning", "instruction": ODD},
+    "tag_instruct/policy_explained": {"tags": "travel, planning", "instruction": ODD},
+    "tag_instruct/reconstruct": {"tags": "travel, planning, budget limit"},
+    "tag_instruct/respond": {"instruction": ODD},
 }
 # What people and models write, and what could be taken for Jinja's, a regular expression's or the prompts' own marks.
 MARKS = ("[request starts]", "[request ends]", "[query ends]", "[tag ends]", " Assistant:", "User query: ")
@@ -49,6 +64,7 @@ def test_shipped_prompts_use_plain_names_once_and_keep_their_comments_to_themsel
     rendered = template.render(**dict.fromkeys(template.inputs, "VALUE"))
     assert rendered.count("VALUE") == len(template.inputs)
     assert "#InsTag" not in rendered
+    assert "Tag-Instruct" not in rendered
     assert rendered == rendered.strip()
 
 
@@ -135,7 +151,8 @@ def test_a_users_own_file(tmp_path):
 
 
 def test_prompts_that_are_not_there_name_those_that_are():
-    shipped = "instag/consistency, instag/instagger, instag/instagger_paper, instag/precision, instag/tag, repair"
+    shipped = ", ".join(INPUTS)
+    assert shipped.startswith("instag/consistency, instag/instagger, instag/instagger_paper, instag/precision, ")
     with pytest.raises(InputError) as caught:
         PromptTemplate.load("instag/nothing")
     assert str(caught.value) == (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tagsmith.processors.errors import InputError
 from tagsmith.processors.instag.analysis import TagStatistics, recall_matrix, tag_frequencies, tag_statistics
-from tagsmith.processors.instag.tag_sets import read_tag_sets
+from tagsmith.processors.tag_sets import read_tag_sets
 
 MATH = [["algebra", "proof"], ["algebra"], [], ["algebra", "geometry", "algebra"]]
 CHAT = Dataset.from_dict({"tags": [["greeting"], ["algebra", "greeting"]]})

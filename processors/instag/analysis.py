@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagsmith.processors.errors import InputError
-from tagsmith.processors.instag.tag_sets import TagSets, read_tag_sets
+from tagsmith.processors.tag_sets import TagSets, read_tag_sets
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tagsmith.processors.instag.merge_tags import merge_tags
-from tagsmith.processors.instag.tag_sets import TagSets
+from tagsmith.processors.tag_sets import TagSets
 
 RULES_SCHEMA = pa.schema(
     {

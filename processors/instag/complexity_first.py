@@ -9,7 +9,8 @@ from datasets import Dataset, Features, Value, concatenate_datasets
 from numpy.typing import NDArray
 
 from tagsmith.processors.errors import InputError
-from tagsmith.processors.instag.tag_sets import TagSets, read_tag_sets
+from tagsmith.processors.tag_sets import TagSets, read_tag_sets
+from tagsmith.processors.take_rows import take_rows
 
 OUTPUT_FEATURES = Features({"selected": Value("bool"), "pass_number": Value("int32"), "pick_number": Value("int32")})
 
@@ -137,7 +138,7 @@ class ComplexityFirstSelection:
     def choose(self, dataset: Dataset) -> Dataset:
         """The picked rows in pick order, with the output columns."""
         self._check_length(dataset)
-        return self._joined(dataset.select(self.rows), self.rows)
+        return self._joined(take_rows(dataset, self.rows), self.rows)
 
     def _check_length(self, dataset: Dataset) -> None:
         if len(dataset) != len(self.pick_number):

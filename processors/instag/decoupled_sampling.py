@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tagsmith.processors.errors import InputError
 from tagsmith.processors.instag.complexity_first import complexity_first
-from tagsmith.processors.instag.tag_sets import TagSets, read_tag_sets
+from tagsmith.processors.tag_sets import TagSets, read_tag_sets
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tagsmith.processors.instag.tag_sets import TagSets
+from tagsmith.processors.tag_sets import TagSets
 
 
 def merge_tags(tags: TagSets, names: Sequence[str | None]) -> TagSets:

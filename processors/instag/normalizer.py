@@ -1,6 +1,5 @@
 """#InsTag's tag normalisation: four stages from the tags that a model wrote to a vocabulary, then a processor."""
 
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -8,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from huggingface_hub import HfApi, snapshot_download
 
 from tagsmith.processors.embedding import Embedder, TextEmbedder
 from tagsmith.processors.errors import InputError
+from tagsmith.processors.hub_folder import find_folder, push_folder
 from tagsmith.processors.instag.association_aggregation import RULES_SCHEMA, association_aggregation
 from tagsmith.processors.instag.merge_tags import merge_tags
 from tagsmith.processors.instag.rule_aggregation import frequency_filter, rule_aggregation
 from tagsmith.processors.instag.semantic_aggregation import semantic_aggregation
-from tagsmith.processors.instag.tag_sets import TagSets, read_tag_sets
 from tagsmith.processors.instag.vocabulary import TagVocabulary, tag_table
+from tagsmith.processors.tag_sets import TagSets, read_tag_sets
 from tagsmith.processors.text_lists import text_lists
 
 STAGES = ("frequency", "rule", "semantic", "association")
@@ -193,14 +192,7 @@ class TagNormalizer:
             folder: a path, or a repository's id on the Hub.
             download: for `huggingface_hub.snapshot_download`: `revision`, `token`, …
         """
-        if not Path(folder).is_dir():
-            try:
-                folder = snapshot_download(str(folder), repo_type="dataset", **download)
-            except (OSError, ValueError) as error:  # the Hub's errors are these
-                raise InputError(
-                    f"no tag vocabulary at {str(folder)!r}: it is no folder here, and the Hub answered:"
-                    f" {str(error).splitlines()[0]:.200}; give a folder or a dataset repository"
-                ) from error
+        folder = find_folder(folder, "tag vocabulary", **download)
         vocabulary = TagVocabulary.load(folder)
         try:
             parameters = {name: vocabulary.config[name] for name in _PARAMETERS}
@@ -215,12 +207,7 @@ class TagNormalizer:
         Args:
             upload: for `HfApi.upload_folder`: `commit_message`, `revision`, …
         """
-        vocabulary = self._fitted()
-        api = HfApi(token=token)
-        api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
-        with tempfile.TemporaryDirectory() as folder:
-            vocabulary.save(folder)
-            return str(api.upload_folder(repo_id=repo_id, folder_path=folder, repo_type="dataset", **upload))
+        return push_folder(self._fitted().save, repo_id, private=private, token=token, **upload)
 
     def _frequent(self, tags: TagSets) -> list[str | None]:
         names = frequency_filter(tags.vocabulary, tags.tag_counts.tolist(), self.alpha)

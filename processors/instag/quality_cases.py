@@ -10,7 +10,7 @@ from datasets import Dataset, Features, List, Value
 from numpy.typing import NDArray
 
 from tagsmith.processors.errors import InputError
-from tagsmith.processors.instag.tag_sets import TagSets, read_tag_sets
+from tagsmith.processors.tag_sets import TagSets, read_tag_sets
 
 Embedder = Callable[[list[str]], NDArray[np.floating[Any]]]
 

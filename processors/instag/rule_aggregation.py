@@ -3,8 +3,10 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
+
+from tagsmith.processors.word_stems import stem
 
 
 def frequency_filter(names: Sequence[str], counts: Sequence[int], alpha: int) -> list[str | None]:
@@ -47,7 +49,7 @@ def clean(name: str, keep_characters: str = "") -> str:
 
 def stems(spelling: str) -> str:
     """A clean name with each word stemmed by NLTK's Porter stemmer: the key under which spellings meet."""
-    return " ".join(map(_stem, spelling.split()))
+    return " ".join(map(stem, spelling.split()))
 
 
 def _clean_once(name: str, keep_characters: str) -> str:
@@ -82,17 +84,3 @@ class _Special(dict[int, str]):
             made = "" if category == "Cf" else " "
         self[code_point] = made
         return made
-
-
-@cache
-def _stemmer() -> Callable[[str], str]:
-    # Imported when first needed: NLTK takes about a second.
-    from nltk.stem.porter import PorterStemmer
-
-    stem: Callable[[str], str] = PorterStemmer().stem
-    return stem
-
-
-@cache
-def _stem(word: str) -> str:
-    return _stemmer()(word)

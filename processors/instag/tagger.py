@@ -6,28 +6,14 @@ from typing import Any
 
 from datasets import Features, List, Value
 
-from tagsmith.processors.endpoint.request import Parameters, Reply, Request, UnparsedReplyError
+from tagsmith.processors.endpoint.request import Parameters, Reply, Request
 from tagsmith.processors.errors import InputError
+from tagsmith.processors.explained_tags import TAGS_SCHEMA as TAGS_SCHEMA
+from tagsmith.processors.explained_tags import read_explained_tags
 from tagsmith.processors.generation_processor import GenerationProcessor, Row
-from tagsmith.processors.json_reply import read_json
 from tagsmith.processors.prompt_template import PromptTemplate
 from tagsmith.processors.rows import user_turns
 
-_TEXT = {"type": "string", "minLength": 1}
-TAGS_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "tags": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"tag": _TEXT, "explanation": _TEXT},
-                "required": ["tag", "explanation"],
-            },
-        }
-    },
-    "required": ["tags"],
-}
 FORMATS = ("chat", "instagger", "instagger_paper")
 
 
@@ -95,23 +81,7 @@ class InsTagTagger(GenerationProcessor):
 
     def read(self, text: str) -> list[tuple[str, str]]:
         """(tag, explanation) pairs; at least one."""
-        data = read_json(text)
-        if isinstance(data, dict):
-            # InsTagger may answer a single tag without a list round it.
-            data = data.get("tags", [data])
-        if not isinstance(data, list):
-            raise UnparsedReplyError('expected a list of tags under "tags"')
-        pairs: list[tuple[str, str]] = []
-        for entry in data:
-            if not isinstance(entry, dict) or not isinstance(entry.get("tag"), str):
-                raise UnparsedReplyError('each entry needs a "tag" that is text')
-            tag, explanation = entry["tag"].strip(), entry.get("explanation")
-            if not tag:
-                raise UnparsedReplyError("a tag is blank")
-            pairs.append((tag, explanation.strip() if isinstance(explanation, str) else ""))
-        if not pairs:
-            raise UnparsedReplyError("the list of tags is empty; name at least one intention")
-        return pairs
+        return read_explained_tags(text)
 
     def own_features(self) -> Features:
         """Types of `raw_tags`, `tag_explanations` and `turn_tags`."""
