@@ -91,6 +91,11 @@ def build_manifest(
     return public
 
 
+def as_recorded(value: Any) -> Any:
+    """A value as it stands in a manifest: in JSON's own types, without secrets and local folders."""
+    return redact(_plain(value, "value"))
+
+
 def package_versions() -> dict[str, str]:
     """Versions of tagsmith and of what it requires, as installed here."""
     try:

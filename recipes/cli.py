@@ -9,6 +9,7 @@ from importlib.metadata import version
 RECIPES = {
     "select-instag": "tag, normalise, analyse and select an instruction dataset (#InsTag)",
     "judge-instag-tags": "judge the tags of a release: precision, consistency, counterfactual cases (#InsTag)",
+    "tag-instruct": "all stages of Tag-Instruct, training included; goes on where it stopped",
     "build-tag-utility": "measure what each tag is worth, by the length of responses (Tag-Instruct)",
     "build-tag-preferences": "make preference pairs of tags, to train an expansion policy with DPO (Tag-Instruct)",
     "evolve-tag-instruct": "make instructions harder through tags, round by round (Tag-Instruct)",

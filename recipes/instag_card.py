@@ -19,7 +19,7 @@ from tagsmith.cards.pictures import (
     top_tags_caption,
 )
 from tagsmith.processors.instag.analysis import TagStatistics, tag_frequencies, tag_statistics
-from tagsmith.processors.instag.tag_sets import read_tag_sets
+from tagsmith.processors.tag_sets import read_tag_sets
 
 CITATION = """@inproceedings{lu2024instag,
   title     = {{#InsTag}: Instruction Tagging for Analyzing Supervised Fine-tuning of Large Language Models},

@@ -1,0 +1,64 @@
+"""Rows that were evolved: what the source had besides, and how measures move over the rounds."""
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset, DatasetInfo, Features
+
+from tagsmith.processors.endpoint.endpoint import Endpoint
+from tagsmith.processors.endpoint.request import Parameters
+from tagsmith.processors.instag.tagger import TAGS_SCHEMA, InsTagTagger
+from tagsmith.processors.tag_instruct.complexity_judge import ComplexityJudge
+from tagsmith.processors.tag_instruct.iteration_curves import curve_rows, iteration_means
+from tagsmith.processors.tag_instruct.rounds import Rounds
+from tagsmith.processors.token_lengths import TokenCounter
+from tagsmith.recipes.stages import Stages
+
+MEASURES = ("instag_tags", "complexity_score", "instruction_tokens", "response_tokens", "utility")
+
+
+def with_source_columns(evolved: Dataset, seeds: Dataset) -> Dataset:
+    """The rows with the source's other columns, found by `root_id`."""
+    others = [name for name in seeds.column_names if name not in evolved.column_names]
+    if not others:
+        return evolved
+    places = pc.index_in(evolved.data.table["root_id"], value_set=seeds.with_format("arrow")["id"][:].combine_chunks())
+    source = seeds.select_columns(others).with_format("arrow")[:].take(places)
+    table = evolved.data.table
+    for name in others:
+        table = table.append_column(name, source[name])
+    features = Features({**evolved.features, **{name: seeds.features[name] for name in others}})
+    return Dataset(table, info=DatasetInfo(features=features))
+
+
+def curves(rounds: Rounds, stages: Stages, endpoint: Endpoint) -> Dataset:
+    """Means over all rows in each round: InsTag tags a row, the judge's score, tokens, utility (Fig. 3).
+
+    Output columns: iteration (``int``), rows (``int``), and the mean of each of MEASURES (``float | None``).
+
+    Each distinct instruction is tagged and judged once; a row that failed a round counts with the version it kept.
+    """
+    texts = list(dict.fromkeys(rounds.records["instruction"]))
+    distinct = Dataset.from_dict({"id": [f"text-{number}" for number in range(len(texts))], "instruction": texts})
+    tagger = InsTagTagger(endpoint=endpoint, parameters=Parameters(1024, json_schema=TAGS_SCHEMA))
+    tagged = stages.run(distinct, tagger, "measure: tags")
+    judged = stages.run(distinct, ComplexityJudge(endpoint=endpoint), "measure: complexity")
+    tags_of = dict(zip(texts, tagged["raw_tags"], strict=True))
+    score_of = dict(zip(texts, judged["complexity_score"], strict=True))
+    instructions = rounds.records["instruction"][:]
+    counted = TokenCounter()(rounds.records.select_columns(["instruction", "response"]).to_dict())
+    columns: dict[str, Any] = {
+        "iteration": rounds.records["iteration"][:],
+        "instag_tags": pa.array([_size(tags_of[text]) for text in instructions], pa.int64()),
+        "complexity_score": pa.array([score_of[text] for text in instructions], pa.int64()),
+        "utility": pa.array(rounds.records["utility"][:], pa.float64()),
+        **{name: pa.array(list(values), pa.int64()) for name, values in counted.items()},
+    }
+    points = iteration_means(Dataset(pa.table(columns)), MEASURES)
+    kinds = {"iteration": pa.int64(), "rows": pa.int64()} | dict.fromkeys(MEASURES, pa.float64())
+    return Dataset(pa.Table.from_pylist([dict(row) for row in curve_rows(points)], schema=pa.schema(kinds)))
+
+
+def _size(tags: list[str] | None) -> int | None:
+    return None if tags is None else len(tags)
