@@ -17,7 +17,6 @@ from tagsmith.processors.errors import EndpointError, InputError
 from tagsmith.processors.take_rows import take
 
 _NEVER_NULL = ("key", "model", "content", "parameters", "sample")
-_REPLY = ("text", "finish_reason", "prompt_tokens", "reply_tokens", "top_tokens")
 _COLUMNS = EXPORTED.names
 _REJECTED = ("id", "reason", "generation_keys")
 _NO_ANSWER, _TOO_LONG = ("endpoint: ", "refused: "), "too_long: "
@@ -45,8 +44,6 @@ class Recording:
             generations = generations.append_column("failure", pa.nulls(len(generations), pa.string()))
         if missing := [column for column in _COLUMNS if column not in generations.column_names]:
             raise EndpointError(f"{name}: its generations lack the columns {', '.join(missing)}; {_REMEDY}")
-        if nulls := [column for column in _NEVER_NULL if generations[column].null_count]:
-            raise EndpointError(f"{name}: its generations have nulls in {', '.join(nulls)}; {_REMEDY}")
         try:
             self.table = generations.select(_COLUMNS).cast(EXPORTED)
         except pa.ArrowException as error:
@@ -55,10 +52,11 @@ class Recording:
             ) from error
         self._keys = self.table["key"].combine_chunks()
         self.models: list[str] = list(dict.fromkeys([*self.table["model"].unique().to_pylist(), *models]))
-        self._completions: dict[str, Completion] = {}
-        self._failures: dict[str, str] = {}
+        self._check()
+        self._completions = self._completed()
+        failed = self.table.select(["key", "failure"]).filter(pc.is_valid(self.table["failure"]))
+        self._failures: dict[str, str] = dict(zip(*(column.to_pylist() for column in failed.columns), strict=True))
         self._reasons: dict[tuple[str | None, str], str] = {}  # of a single row and key, where they are known
-        self._index()
         if rejected is not None and set(_REJECTED[1:]) <= set(rejected.column_names):
             self._read_rejected(rejected)
         # What `Client.excess` says of a request: its length and the limit.
@@ -125,21 +123,27 @@ class Recording:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def _index(self) -> None:
-        keys = self.table["key"].to_pylist()
-        texts, *others = (self.table[column].to_pylist() for column in _REPLY)
-        failures = self.table["failure"].to_pylist()
-        for key, text, failure, *other in zip(keys, texts, failures, *others, strict=True):
-            if key in self._completions or key in self._failures:
-                raise EndpointError(f"{self.name}: its generations have the key {key} more than once; {_REMEDY}")
-            if text is None and failure is None:
-                raise EndpointError(f"{self.name}: its generation {key} has neither text nor failure; {_REMEDY}")
-            if text is not None:
-                finish_reason, prompt_tokens, reply_tokens, top = other
-                top_tokens = orjson.loads(top) if top else None
-                self._completions[key] = Completion(text, finish_reason, prompt_tokens, reply_tokens, top_tokens)
-            if failure is not None:
-                self._failures[key] = failure
+    def _check(self) -> None:
+        if nulls := [column for column in _NEVER_NULL if self.table[column].null_count]:
+            raise EndpointError(f"{self.name}: its generations have nulls in {', '.join(nulls)}; {_REMEDY}")
+        counts = self._keys.value_counts()
+        if len(counts) != len(self._keys):
+            (twice, *_) = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
+            raise EndpointError(f"{self.name}: its generations have the key {twice} more than once; {_REMEDY}")
+        empty = pc.and_(pc.is_null(self.table["text"]), pc.is_null(self.table["failure"]))
+        if pc.any(empty).as_py():
+            (key, *_) = self._keys.filter(empty.combine_chunks())
+            raise EndpointError(f"{self.name}: its generation {key} has neither text nor failure; {_REMEDY}")
+
+    def _completed(self) -> dict[str, Completion]:
+        answered = self.table.filter(pc.is_valid(self.table["text"]))
+        keys, texts, finish_reasons, prompt_tokens, reply_tokens, top_tokens = (
+            answered[column].to_pylist()
+            for column in ("key", "text", "finish_reason", "prompt_tokens", "reply_tokens", "top_tokens")
+        )
+        tops = [None if top is None else orjson.loads(top) for top in top_tokens]
+        made = map(Completion, texts, finish_reasons, prompt_tokens, reply_tokens, tops)
+        return dict(zip(keys, made, strict=True))
 
     def _read_rejected(self, rejected: pa.Table) -> None:
         """Rows that fell out for want of an answer, with the reason of each.
