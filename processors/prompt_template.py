@@ -1,5 +1,6 @@
 """Prompt templates: one Jinja file each, strict about names, rendered forwards and recognised backwards."""
 
+import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,14 +43,17 @@ class PromptTemplate:
         path = Path(name)
         if path.suffix:
             if not path.is_file():
-                raise InputError(f"prompt file {name!r} does not exist; give a .jinja file, or one of: {_listed()}")
+                raise InputError(
+                    f"prompt file {name!r} does not exist; give a .jinja file, or a shipped prompt by its name, such as"
+                    " instag/tag"
+                )
             try:
                 return cls(name, path.read_text(encoding="utf-8"))
             except UnicodeDecodeError as error:
                 raise InputError(f"prompt file {name!r} is not UTF-8 text: {error}; save it as UTF-8") from error
         shipped = files("tagsmith.processors") / "prompts" / f"{name}.jinja"
         if not shipped.is_file():
-            raise InputError(f"no prompt named {name!r}; tagsmith ships: {_listed()}; a file's path works too")
+            raise InputError(f"no prompt named {name!r}; tagsmith ships: {_nearest(name)}; a file's path works too")
         return cls(name, shipped.read_text(encoding="utf-8"))
 
     def __post_init__(self) -> None:
@@ -129,5 +133,8 @@ def _names() -> Iterator[str]:
         yield path.relative_to(root).with_suffix("").as_posix()
 
 
-def _listed() -> str:
-    return ", ".join(_names())
+def _nearest(name: str) -> str:
+    """The shipped names that are most like a wrong one: all of them would be a page."""
+    names = list(_names())
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.0)
+    return f"{', '.join(near)} and {len(names) - len(near)} more"

@@ -38,8 +38,8 @@ class EndpointArguments:
     endpoint: str = field(
         default="offline:",
         metadata={
-            "help": "http(s)://host:port (TGI or OpenAI-compatible), hf:org/model, local:org/model-or-folder, or"
-            " offline: (rules, no model)."
+            "help": "http(s)://host:port (TGI or OpenAI-compatible), hf:org/model, local:org/model-or-folder,"
+            " replay:org/dataset@tag-or-folder (recorded replies), or offline: (rules, no model)."
         },
     )
     store: str = field(default="runs/generations.sqlite", metadata={"help": "File that keeps every reply paid for."})

@@ -12,6 +12,7 @@ RECIPES = {
     "tag-instruct": "all stages of Tag-Instruct, training included; goes on where it stopped",
     "build-tag-utility": "measure what each tag is worth, by the length of responses (Tag-Instruct)",
     "build-tag-preferences": "make preference pairs of tags, to train an expansion policy with DPO (Tag-Instruct)",
+    "train-dpo": "train a tag-expansion policy on preference pairs by DPO (Tag-Instruct)",
     "evolve-tag-instruct": "make instructions harder through tags, round by round (Tag-Instruct)",
     "combine-tags": "write tasks that combine tags of high, low or any utility (Tag-Instruct)",
 }

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from datasets import Dataset
 
@@ -104,7 +105,7 @@ def make(endpoint: EndpointArguments, own: CombineArguments) -> Made | None:
         CONFIG: Dataset(utility.fitted.table),
         "generations": stages.generations(),
     }
-    facts = {"name": own.utility, "rows": len(utility.fitted)}
+    facts = {"name": Path(own.utility).name if Path(own.utility).exists() else own.utility, "rows": len(utility.fitted)}
     offline = stages.offline
     return Made(
         configs=configs,

@@ -25,7 +25,7 @@ from tagsmith.processors.tag_instruct.rounds import SCHEMA, Rounds
 from tagsmith.recipes.arguments import DataArguments, EndpointArguments, ReleaseArguments
 from tagsmith.recipes.command import run
 from tagsmith.recipes.dry_run import dry_run
-from tagsmith.recipes.evolved_rows import curves, with_source_columns
+from tagsmith.recipes.evolved_rows import blank_rejected, curves, with_source_columns
 from tagsmith.recipes.made import Made
 from tagsmith.recipes.parsing import parse
 from tagsmith.recipes.publish import Destination, publish
@@ -102,15 +102,16 @@ def make(
         instruction_column=data.instruction_column,
         response_column=data.response_column,
         reject_bad=data.reject_bad_rows,
+        reserved=SCHEMA.names,
     )
     ranks = Ranks.from_environment()
     if endpoint.dry_run:
         if ranks.first:
             print_table("Dry run of the first stage of one round: nothing was sent", dry_run(rows, plan.encoder))
         return None
-    seeds, bad = split_by_status(rows) if data.reject_bad_rows else (rows, None)
+    seeds, unread = split_by_status(blank_rejected(rows))
     if not len(seeds):
-        raise InputError(f"all {len(rows):,} rows were rejected while reading; first reason: {rows[0]['reason']}")
+        raise InputError(f"all {len(rows):,} rows were rejected while reading; first reason: {unread[0]['reason']}")
 
     stages = Stages(ranks)
     rounds = Rounds.start(seeds)
@@ -122,7 +123,7 @@ def make(
 
     final = rounds.final()
     _, failed = split_by_status(rounds.records)
-    rejected = _all_rejected(failed, bad)
+    rejected = _all_rejected(failed, unread)
     configs = {
         "default": with_source_columns(final, seeds),
         "rounds": rounds.records,
@@ -147,8 +148,8 @@ def make(
             {"model": tags.embedding_model, "role": "tag embeddings"},
         ],
         counts={
-            # A row counts in each of its rounds: what was rejected is a round of a row.
-            "rows_in": len(rows) * own.rounds,
+            # A row counts in each of its rounds, and once if it took part in none: so are rejections counted.
+            "rows_in": len(seeds) * own.rounds + len(unread),
             "rows_out": len(final),
             "rejected": rejected_by_reason(rejected),
             "rounds": own.rounds,
@@ -216,14 +217,14 @@ def _plan(endpoint: EndpointArguments, tags: ExpansionArguments, own: EvolveArgu
     )
 
 
-def _all_rejected(failed: Dataset, bad: Dataset | None) -> Dataset:
-    """Rounds that failed, and rows that could not even be read, which took part in none."""
-    if bad is None or not len(bad):
+def _all_rejected(failed: Dataset, unread: Dataset) -> Dataset:
+    """Rows that took part in no round, then the rounds that failed."""
+    if not len(unread):
         return failed
-    unread = [dict.fromkeys(SCHEMA.names) | {name: row.get(name) for name in SCHEMA.names} for row in bad]
-    for row in unread:
-        row |= {"root_id": row["id"], "iteration": 0, "attempts": 0, "generation_keys": []}
-    table = pa.Table.from_pylist(unread, schema=SCHEMA)
+    empty = dict.fromkeys(SCHEMA.names) | {"iteration": 0, "attempts": 0, "generation_keys": []}
+    known = [name for name in ("id", "instruction", "response", "status", "reason") if name in unread.column_names]
+    records = [empty | row | {"root_id": row["id"]} for row in unread.select_columns(known)]
+    table = pa.Table.from_pylist(records, schema=SCHEMA)
     return Dataset(pa.concat_tables([table, failed.data.table.cast(SCHEMA)]))
 
 

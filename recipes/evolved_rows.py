@@ -13,9 +13,16 @@ from tagsmith.processors.tag_instruct.complexity_judge import ComplexityJudge
 from tagsmith.processors.tag_instruct.iteration_curves import curve_rows, iteration_means
 from tagsmith.processors.tag_instruct.rounds import Rounds
 from tagsmith.processors.token_lengths import TokenCounter
+from tagsmith.recipes.row_status import reject_rows
 from tagsmith.recipes.stages import Stages
 
 MEASURES = ("instag_tags", "complexity_score", "instruction_tokens", "response_tokens", "utility")
+
+
+def blank_rejected(rows: Dataset) -> Dataset:
+    """The rows of `to_rows`, those without text in their instruction rejected: there is nothing to evolve."""
+    blank = [number for number, text in enumerate(rows["instruction"][:]) if not (text or "").strip()]
+    return reject_rows(rows, blank, "empty_instruction: the instruction has no text")
 
 
 def with_source_columns(evolved: Dataset, seeds: Dataset) -> Dataset:

@@ -1,9 +1,9 @@
 """Rows whose responses will be measured: one without a response is found before anything is paid for."""
 
-import pyarrow as pa
 from datasets import Dataset
 
 from tagsmith.processors.errors import InputError
+from tagsmith.recipes.row_status import reject_rows
 
 
 def with_responses(rows: Dataset, *, reject: bool) -> Dataset:
@@ -30,10 +30,4 @@ def with_responses(rows: Dataset, *, reject: bool) -> Dataset:
             f"{len(empty):,} of {len(rows):,} rows have no response, first row {empty[0]}; utility is measured on"
             " responses: mend the rows, or pass --reject_bad_rows to reject them with the reason"
         )
-    status = rows["status"][:] if "status" in rows.column_names else ["ok"] * len(rows)
-    reason = rows["reason"][:] if "reason" in rows.column_names else [""] * len(rows)
-    for number in empty:
-        if status[number] == "ok":
-            status[number], reason[number] = "rejected", "empty_response: the row has no response to measure"
-    kept = rows.remove_columns([name for name in ("status", "reason") if name in rows.column_names])
-    return kept.add_column("status", pa.array(status)).add_column("reason", pa.array(reason))
+    return reject_rows(rows, empty, "empty_response: the row has no response to measure")

@@ -29,10 +29,13 @@ def load_source(data: DataArguments) -> tuple[Dataset, dict[str, Any]]:
         if data.max_rows < 1:
             raise InputError(f"max_rows must be at least 1, got {data.max_rows}")
         dataset = dataset.select(range(min(data.max_rows, len(dataset))))
-    facts: dict[str, Any] = {"name": data.dataset, "rows": len(dataset), "fingerprint": dataset._fingerprint}
+    is_local = data.dataset != "seeds" and Path(data.dataset).expanduser().exists()
+    # Where a file lies on this machine is nobody's business, and cards are published.
+    name = Path(data.dataset).expanduser().resolve().name if is_local else data.dataset
+    facts: dict[str, Any] = {"name": name, "rows": len(dataset), "fingerprint": dataset._fingerprint}
     if data.dataset == "seeds":
-        facts["license"] = "apache-2.0"
-    elif not Path(data.dataset).exists():
+        facts |= {"license": "apache-2.0", "shipped": True}
+    elif not is_local:
         facts |= {"split": data.split, "revision": data.revision or "main"}
         if commit := _commit(dataset):
             facts["commit"] = commit
@@ -50,7 +53,7 @@ def source_config(source: Dataset, facts: Mapping[str, Any]) -> dict[str, Datase
 
     What lies on the Hub under a commit, and the shipped seeds, can be read again by their names.
     """
-    return {} if facts["name"] == "seeds" or "commit" in facts else {"source": source}
+    return {} if facts.get("shipped") or "commit" in facts else {"source": source}
 
 
 def _open(data: DataArguments) -> Dataset:

@@ -5,6 +5,7 @@ from typing import Any
 
 from tagsmith.cards.model_card import Evaluation, ModelCardText
 from tagsmith.cards.pictures import Picture, training_curve
+from tagsmith.cards.template import Table
 from tagsmith.processors.tag_instruct.expansion_prompt import expansion_messages
 from tagsmith.recipes.tag_instruct_words import CITATION, PAPER
 from tagsmith.trainers.dpo import Trained
@@ -120,7 +121,7 @@ def _evaluations(trained: Trained, data: Mapping[str, Any]) -> list[Evaluation]:
     return [Evaluation(name, data["name"], "accuracy", accuracy, "reward accuracy", "train", data.get("revision"))]
 
 
-def _rewards(trained: Trained) -> dict[str, Any]:
+def _rewards(trained: Trained) -> Table:
     kept = {"loss": "loss", "rewards/accuracies": "accuracy", "rewards/margins": "margin"}
     kept |= {"rewards/chosen": "reward, chosen", "rewards/rejected": "reward, rejected"}
     rows = [(shown, round(trained.metrics[name], 4)) for name, shown in kept.items() if name in trained.metrics]

@@ -54,7 +54,7 @@ def test_each_kind_gives_the_same_rows(kind: str, tmp_path: Path) -> None:
     path = write(kind, tmp_path)
     dataset, facts = load_source(DataArguments(dataset=str(path)))
     assert dataset.to_list() == ROWS
-    assert facts == {"name": str(path), "rows": 3, "fingerprint": dataset._fingerprint}
+    assert facts == {"name": path.name, "rows": 3, "fingerprint": dataset._fingerprint}
 
 
 @pytest.mark.parametrize("kind", ["saved with splits", "folder"])
