@@ -2,10 +2,13 @@
 
 import re
 import unicodedata
-from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import lru_cache
+
+from nltk.stem.porter import PorterStemmer
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W\d_]+)?[+#]*")
+
+_STEMMER = PorterStemmer()
 
 
 def words(text: str) -> list[str]:
@@ -18,12 +21,4 @@ def words(text: str) -> list[str]:
 @lru_cache(maxsize=1 << 16)
 def stem(word: str) -> str:
     """The Porter stem of a word in lower case."""
-    return _stemmer()(word)
-
-
-@cache
-def _stemmer() -> Callable[[str], str]:
-    # Imported when first needed: NLTK takes about a second.
-    from nltk.stem.porter import PorterStemmer
-
-    return PorterStemmer().stem  # type: ignore[no-any-return]
+    return _STEMMER.stem(word)  # type: ignore[no-any-return]

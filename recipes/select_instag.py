@@ -16,6 +16,7 @@ from tagsmith.processors.endpoint.offline.settings import MODEL_ID
 from tagsmith.processors.endpoint.request import Parameters
 from tagsmith.processors.errors import InputError
 from tagsmith.processors.instag.complexity_first import ComplexityFirstSelector
+from tagsmith.processors.instag.normalize_rows import normalize_rows
 from tagsmith.processors.instag.normalizer import STAGES, TagNormalizer
 from tagsmith.processors.instag.tagger import TAGS_SCHEMA, InsTagTagger
 from tagsmith.processors.map_rows import map_rows
@@ -127,7 +128,7 @@ def make(data: DataArguments, endpoint: EndpointArguments, own: SelectArguments)
         )
     fitted = normalizer.fit(tagged)
     assert fitted.vocabulary is not None
-    tagged = tagged.map(fitted, batched=True)
+    tagged = normalize_rows(tagged, fitted)
     selection = selector.fit(tagged)
     configs = {
         "default": selection.choose(tagged),

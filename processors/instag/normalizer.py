@@ -144,7 +144,7 @@ class TagNormalizer:
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
         """Columns in, new columns out."""
-        vocabulary = self._fitted()
+        vocabulary = self.fitted
         if self.tags_column not in batch:
             raise InputError(f"no column {self.tags_column!r} with raw tags; the columns are: {', '.join(batch)}")
         tags, dropped, unseen = [], [], []
@@ -175,14 +175,14 @@ class TagNormalizer:
         Embedding is apart, in `embed_seconds` of the semantic stage. Both are None unless this object did the fit.
         """
         rows: list[dict[str, Any]] = []
-        for row in self._fitted().config["report"]:
+        for row in self.fitted.config["report"]:
             embed_seconds = self._seconds.get("embedding") if row["stage"] == "semantic" else None
             rows.append(row | {"seconds": self._seconds.get(row["stage"]), "embed_seconds": embed_seconds})
         return rows
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the vocabulary and the parameters to a folder."""
-        self._fitted().save(folder)
+        self.fitted.save(folder)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, **download: Any) -> "TagNormalizer":
@@ -207,7 +207,7 @@ class TagNormalizer:
         Args:
             upload: for `HfApi.upload_folder`: `commit_message`, `revision`, …
         """
-        return push_folder(self._fitted().save, repo_id, private=private, token=token, **upload)
+        return push_folder(self.fitted.save, repo_id, private=private, token=token, **upload)
 
     def _frequent(self, tags: TagSets) -> list[str | None]:
         names = frequency_filter(tags.vocabulary, tags.tag_counts.tolist(), self.alpha)
@@ -235,7 +235,9 @@ class TagNormalizer:
         extra = {"embedding_model": self.embedder.model, "version": self.version, "rows": rows, "report": report}
         return parameters | extra
 
-    def _fitted(self) -> TagVocabulary:
+    @property
+    def fitted(self) -> TagVocabulary:
+        """The vocabulary; raises InputError before `fit`."""
         if self.vocabulary is None:
             raise InputError(
                 "the TagNormalizer has no vocabulary yet; call fit(dataset) or TagNormalizer.from_pretrained"
