@@ -50,9 +50,10 @@ class ModelCardText:
         title: heading of the page.
         summary: what the model is for, in one to three lines.
         prompt: a message to try it with.
-        endpoint_command: a tagsmith command that uses it, an item a word, without its `--endpoint`.
+        endpoint_command: a tagsmith command that uses it, an item a word, without the endpoint.
         citation: BibTeX of the method's paper.
         hyperparameters: name and value of each.
+        endpoint_flag: the flag of that command which says where the model is.
         paper_hyperparameters: the paper's values, where it gives them; shown beside ours.
         evaluations: what was measured, in the order of the page.
         measured: hardware, durations and memory, by name with unit; only what was measured.
@@ -70,6 +71,7 @@ class ModelCardText:
     citation: str
     hyperparameters: Mapping[str, Any]
     paper_hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    endpoint_flag: str = "--endpoint"
     evaluations: Sequence[Evaluation] = ()
     measured: Mapping[str, Any] = field(default_factory=dict)
     differences: Sequence[str] = ()
@@ -126,7 +128,7 @@ def render_model_card(
         variant=manifest["variant"],
         paper=text.paper,
         transformers=_transformers(load_name, revision, text.prompt),
-        endpoint=markdown.shell_lines([*text.endpoint_command, "--endpoint", f"local:{load_name}"]),
+        endpoint=markdown.shell_lines([*text.endpoint_command, text.endpoint_flag, f"local:{load_name}"]),
         results=[
             {"benchmark": o.benchmark, "split": o.split, "metric": o.metric_name or o.metric, "value": o.value}
             for o in text.evaluations

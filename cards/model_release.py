@@ -13,7 +13,7 @@ from tagsmith.cards.manifest import MANIFEST_NAME, dump_manifest, read_manifest
 from tagsmith.cards.model_card import ModelCardText, render_model_card
 from tagsmith.cards.pictures import THEMES, Picture
 from tagsmith.cards.redact import redact
-from tagsmith.cards.release import _HARMLESS, _only_writer, _take_place, _to_disk
+from tagsmith.cards.whole_folder import HARMLESS, only_writer, take_place, to_disk
 
 ARGUMENTS_NAME = "training_args.json"
 
@@ -53,7 +53,7 @@ def write_model_release(
         card, manifest, load_name=load_name, revision=target.release if target else None, pictures=pictures
     )
     try:
-        with _only_writer(place) as fresh:
+        with only_writer(place) as fresh:
             shutil.copytree(checkpoint, fresh, copy_function=_link_or_copy, dirs_exist_ok=True)
             (fresh / "pictures").mkdir()
             for picture in pictures:
@@ -64,8 +64,8 @@ def write_model_release(
             (fresh / ARGUMENTS_NAME).write_text(public + "\n", encoding="utf-8")
             files = sorted({MANIFEST_NAME, *(path.name for path in fresh.iterdir())})
             (fresh / MANIFEST_NAME).write_text(dump_manifest({**manifest, "files": files}), encoding="utf-8")
-            _to_disk(fresh)
-            _take_place(fresh, place)
+            to_disk(fresh)
+            take_place(fresh, place)
     except OSError as error:
         raise ReleaseError(f"release {folder} could not be written: {error}; what was there is unchanged") from error
     return place
@@ -91,7 +91,7 @@ def check_model_output(folder: str | Path) -> Path:
     if not place.is_dir():
         raise ReleaseError(f"output folder {folder} is a file; give a new folder")
     manifest = read_manifest(place) or {}
-    foreign = sorted({path.name for path in place.iterdir()} - _HARMLESS - set(manifest.get("files", ())))
+    foreign = sorted({path.name for path in place.iterdir()} - HARMLESS - set(manifest.get("files", ())))
     if foreign:
         shown = ", ".join(foreign[:3]) + (" and more" if len(foreign) > 3 else "")
         raise ReleaseError(

@@ -3,9 +3,8 @@
 import math
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict, NamedSplit
 from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-from filelock import FileLock, Timeout
 
 from tagsmith.cards.card_page import CARD_NAME, CardPage, rewrite_card
 from tagsmith.cards.content_hash import content_hash
@@ -26,6 +24,7 @@ from tagsmith.cards.language import detect_languages
 from tagsmith.cards.manifest import MANIFEST_NAME, dump_manifest, read_manifest
 from tagsmith.cards.pictures import Picture
 from tagsmith.cards.redact import redact, redact_text
+from tagsmith.cards.whole_folder import HARMLESS, only_writer, take_place, to_disk
 
 _ROWS_PER_GROUP = 10_000  # reading one row reads its whole row group, so groups stay small
 _BYTES_PER_GROUP = 50 * 2**20
@@ -34,7 +33,6 @@ _NAME = re.compile(r"[A-Za-z0-9]\w*(?:[.-]\w+)*", re.ASCII)
 _SPLIT = re.compile(r"\w+(?:\.\w+)*", re.ASCII)  # datasets allows no dash in a split
 _EXPLORER = "explorer.html"
 _OURS = {"README.md", MANIFEST_NAME, CARD_NAME, _EXPLORER, "data", "pictures", "prompts"}
-_HARMLESS = {".cache", ".gitattributes", ".DS_Store"}  # left by uploads, downloads and file managers
 
 
 def write_release(
@@ -78,7 +76,7 @@ def write_release(
     splits = _checked_splits(configs, default)
     place = check_output_folder(folder, replace=replace)
     try:
-        with _only_writer(place) as fresh:
+        with only_writer(place) as fresh:
             full = {**redact(manifest), "default": default, "configs": _write_configs(splits, fresh)}
             for picture in pictures:
                 for theme, name in picture.files().items():
@@ -101,8 +99,8 @@ def write_release(
             }
             explorer = render_explorer(redact_text(card.title), shown, offline=bool(manifest["offline"]))
             (fresh / _EXPLORER).write_text(explorer, encoding="utf-8")
-            _to_disk(fresh)
-            _take_place(fresh, place)
+            to_disk(fresh)
+            take_place(fresh, place)
     except OSError as error:
         raise ReleaseError(f"release {folder} could not be written: {error}; what was there is unchanged") from error
     return place
@@ -134,7 +132,7 @@ def check_output_folder(folder: str | Path, *, replace: bool = True) -> Path:
     if not target.is_dir():
         raise ReleaseError(f"output folder {folder} is a file; give a new folder")
     manifest = read_manifest(target)
-    expected = _HARMLESS | (_OURS | set(manifest.get("configs", {})) if manifest else set())
+    expected = HARMLESS | (_OURS | set(manifest.get("configs", {})) if manifest else set())
     if foreign := sorted({path.name for path in target.iterdir()} - expected):
         what = "a tagsmith release with something else in it" if manifest else "no tagsmith release"
         shown = ", ".join(foreign[:3]) + (" and more" if len(foreign) > 3 else "")
@@ -212,36 +210,6 @@ def _write_files(rows: Dataset, folder: Path, split: str) -> None:
         part.to_parquet(folder / f"{split}-{n:05d}-of-{files:05d}.parquet", batch_size=group)
 
 
-def _sibling(target: Path, role: str) -> Path:
-    return target.with_name(f".{target.name}.{role}")
-
-
-@contextmanager
-def _only_writer(target: Path) -> Iterator[Path]:
-    """An empty folder beside the target to write into; other writers are kept out, what killed ones left is cleared."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(_sibling(target, "lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise ReleaseError(f"another run is writing to {target}; wait for it or give another folder") from error
-    replaced, fresh = _sibling(target, "replaced"), _sibling(target, "writing")
-    try:
-        if replaced.exists() and not target.exists():  # killed between the two renames of _take_place
-            replaced.rename(target)
-        for stale in (replaced, fresh):
-            shutil.rmtree(stale, ignore_errors=True)
-        fresh.mkdir()
-        yield fresh
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-        # Nothing may stay beside the release. A writer that opened the file meanwhile sees that it is gone and starts
-        # over; Windows does not delete an open file, and there it stays.
-        with suppress(OSError):
-            Path(lock.lock_file).unlink()
-        lock.release()
-
-
 @contextmanager
 def _no_progress_bars() -> Iterator[None]:
     """A bar for each file, of a second or less, only hides what the recipe says."""
@@ -253,25 +221,3 @@ def _no_progress_bars() -> Iterator[None]:
         yield
     finally:
         enable_progress_bars()
-
-
-def _take_place(fresh: Path, target: Path) -> None:
-    """Swap the finished folder in; the old release is deleted only once the new one stands."""
-    replaced = _sibling(target, "replaced")
-    if target.exists():
-        target.rename(replaced)
-    try:
-        fresh.rename(target)
-    except BaseException:
-        if replaced.exists():
-            replaced.rename(target)
-        raise
-    shutil.rmtree(replaced, ignore_errors=True)
-
-
-def _to_disk(folder: Path) -> None:
-    """Have the file system store everything: after a power cut a renamed folder must not hold empty files."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("r+b") as file:
-                os.fsync(file.fileno())

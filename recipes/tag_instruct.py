@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from tagsmith.processors.errors import InputError
-from tagsmith.recipes import build_tag_preferences, build_tag_utility, evolve_tag_instruct, train_dpo
+from tagsmith.recipes import build_tag_preferences, build_tag_utility, evolve_tag_instruct
 from tagsmith.recipes.arguments import DataArguments, EndpointArguments
 from tagsmith.recipes.build_tag_utility import UtilityArguments
 from tagsmith.recipes.command import run
@@ -81,7 +81,10 @@ def stages(
     to_rows = flags(data, DataArguments())
     asked = flags(endpoint, EndpointArguments())
     expanded = [*flags(tags, ExpansionArguments()), "--utility", str(root / _UTILITY)]
-    measured_on = [*to_rows, *(["--dataset", own.utility_dataset] if own.utility_dataset else [])]
+    measured_on = to_rows
+    if own.utility_dataset is not None:  # columns, split, revision and licence are those of --dataset
+        other = DataArguments(dataset=own.utility_dataset, reject_bad_rows=data.reject_bad_rows)
+        measured_on = flags(other, DataArguments())
     settings = UtilityArguments(encoder=tags.encoder, variant=own.utility_variant, min_count=own.utility_min_count)
     evolve = EvolveArguments(rounds=own.rounds, measure=own.measure)
     if own.base_model is not None:
@@ -101,6 +104,8 @@ def stages(
         ),
     ]
     if own.base_model is not None:
+        from tagsmith.recipes import train_dpo  # takes seconds: it loads TRL's trainers
+
         config = ["--config", own.train_config] if own.train_config else []
         pairs = ["--pairs", str(root / _PREFERENCES), "--base_model", own.base_model]
         planned.append(

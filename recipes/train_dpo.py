@@ -170,7 +170,6 @@ def train(
         manifest["inputs"][0],
         manifest["models"][0]["model"],
         explain=source.explain,
-        load_name=target.repo_id if target else redact(str(output)),
     )
     write_model_release(
         output,

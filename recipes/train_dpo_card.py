@@ -19,7 +19,7 @@ _PANELS = {"Loss": "loss", "Accuracy of the rewards": "rewards/accuracies", "Mar
 
 
 def card_text(
-    settings: DPOSettings, trained: Trained, data: Mapping[str, Any], base: str, *, explain: bool, load_name: str
+    settings: DPOSettings, trained: Trained, data: Mapping[str, Any], base: str, *, explain: bool
 ) -> ModelCardText:
     """The card's words and numbers.
 
@@ -28,7 +28,6 @@ def card_text(
         data: the pairs' entry of the manifest.
         base: the base model's name there.
         explain: whether the completion explains the tag before it.
-        load_name: what the card names the model.
     """
     form = "policy_explained" if explain else "policy"
     return ModelCardText(
@@ -37,11 +36,11 @@ def card_text(
             "Given an instruction and its tags, it completes with one further tag: the tag policy of Tag-Instruct.",
             "DPO taught it to prefer tags that go with long, demanding responses (the pairs' chosen ones) to others of"
             " the same instruction.",
-            f"It expands tags in `tagsmith run evolve-tag-instruct --expansion policy --policy_format {form}"
-            f" --policy_endpoint local:{load_name}`.",
+            "Tag expansion uses it as the policy endpoint of `tagsmith run evolve-tag-instruct` (see below).",
         ),
         prompt=expansion_messages(*_EXAMPLE, explain=explain)[0]["content"],
-        endpoint_command=("tagsmith", "run", "build-tag-utility", "--dataset", "seeds"),
+        endpoint_command=("tagsmith", "run", "evolve-tag-instruct", "--expansion", "policy", "--policy_format", form),
+        endpoint_flag="--policy_endpoint",
         citation=CITATION,
         hyperparameters=_hyperparameters(settings, trained),
         paper_hyperparameters=PAPER_VALUES,
