@@ -18,7 +18,6 @@ from tagsmith.cards.model_link import link_model
 from tagsmith.cards.model_release import check_model_output, write_model_release
 from tagsmith.cards.push import push_release
 from tagsmith.cards.quality_gates import check_offline
-from tagsmith.cards.redact import redact
 from tagsmith.processors.errors import InputError
 from tagsmith.recipes.command import run
 from tagsmith.recipes.parsing import parse

@@ -91,7 +91,7 @@ def test_markup_that_the_original_has_is_not_leaked():
 def test_limits_are_relative_and_absolute():
     new = f"{PAGE} Make its layout responsive: the design must hold on phones and on printed paper."
     assert problem(new, max_characters=len(new)) is None
-    assert (problem(new, max_characters=len(new) - 1) or "").startswith("too_long: 150 characters")
+    assert (problem(new, max_characters=len(new) - 1) or "").startswith("too_long: 149 characters")
     assert (problem(new, max_ratio=2, slack=0) or "").endswith("at most 136")
     assert (problem(new, min_ratio=3) or "").startswith("too_short")
     for wrong in ({"min_ratio": -1}, {"max_ratio": 0.5}, {"slack": -1}, {"max_characters": 0}, {"tag_similarity": 2}):
@@ -124,7 +124,7 @@ class _Fixed:
 
     def encode(self, texts: Any) -> Any:
         self.seen = list(texts)
-        return np.array([[1.0, 0.0] if "lock" in t or "safe" in t else [0.3, 0.954] for t in texts], np.float32)
+        return np.array([[1.0, 0.0] if "lock" in t.lower() or "safe" in t else [0.3, 0.954] for t in texts], np.float32)
 
 
 def test_a_tag_in_other_words_is_found_sentence_by_sentence():
@@ -180,7 +180,9 @@ def test_rejected_rows_keep_their_text_and_the_others_their_place(scripted_serve
     padded = f"{PAGE} Please answer in detail, and use responsive design."
     replies = {"one": good, "two": padded, "three": "", "four": good}
     rows = rows_of(*(f"{PAGE} ({name})" for name in replies))
-    server = scripted_server(lambda seen: f"[New Question]\n{next(r for n, r in replies.items() if f'({n})' in seen.text)}")
+    server = scripted_server(
+        lambda seen: f"[New Question]\n{next(r for n, r in replies.items() if f'({n})' in seen.text)}"
+    )
     decoder = InstructionDecoder(endpoint=Endpoint(server.url, store=store_path, max_repairs=0), embedder=None)
     decoded = map_rows(rows, decoder, description="decoding", progress=False)
     assert decoded["new_instruction"][:] == [good, None, None, good]
@@ -206,7 +208,7 @@ def test_rows_without_a_tag_or_text_ask_nothing():
     row = {"id": "1", "instruction": "x", "base_tags": ["a"], "new_tag": " "}
     assert decoder.render(row) == "no_candidate: the row has no new tag"
     assert decoder.render(row | {"instruction": "\n"}) == "empty_instruction: the instruction has no text"
-    with pytest.raises(InputError, match="^row 1: column 'new_tag' is null; run the step that makes it first"):
+    with pytest.raises(InputError, match=r"^row 1: column 'new_tag' is null; run the step that makes it first"):
         decoder.render(row | {"new_tag": None})
     (request,) = decoder.render(row | {"new_tag": "a"})
     assert "[Tags]\na\n" in request.messages[0]["content"]  # once, not twice

@@ -68,7 +68,9 @@ def test_what_is_not_three_good_tags(text, reason):
 
 def test_the_model_variant_takes_as_many_tags_as_there_are():
     encoder = TagEncoder(variant="model")
-    reply = json.dumps([{"tag": tag, "explanation": "x"} for tag in ("Data_Analysis", "data analysis", "A very long tag")])
+    reply = json.dumps(
+        [{"tag": tag, "explanation": "x"} for tag in ("Data_Analysis", "data analysis", "A very long tag")]
+    )
     assert encoder.read(reply) == ["data analysis", "a very long tag"]
     with pytest.raises(UnparsedReplyError, match="none of the tags has a letter or digit"):
         encoder.read('[{"tag": "?", "explanation": ""}]')
@@ -78,11 +80,10 @@ def test_the_model_variant_takes_as_many_tags_as_there_are():
 def test_any_text_is_three_normal_tags_or_a_reason(text):
     try:
         tags = ENCODER.read(text)
-    except UnparsedReplyError as error:
-        assert str(error)
-    else:
-        assert len({tag_key(tag) for tag in tags}) == 3
-        assert all(tag == normalise_tag(tag) and 1 <= len(tag.split()) <= 2 for tag in tags)
+    except UnparsedReplyError:
+        return
+    assert len({tag_key(tag) for tag in tags}) == 3
+    assert all(tag == normalise_tag(tag) and 1 <= len(tag.split()) <= 2 for tag in tags)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +176,9 @@ def test_a_first_batch_without_any_tags_keeps_the_type_in_a_plain_map(scripted_s
 
 
 def test_settings_that_cannot_work():
-    with pytest.raises(InputError, match=r"^encoder variant 'best' is unknown; expected one of evolved, enhanced, basic"):
+    with pytest.raises(
+        InputError, match=r"^encoder variant 'best' is unknown; expected one of evolved, enhanced, basic"
+    ):
         TagEncoder(variant="best")
     with pytest.raises(InputError, match=r"^prompt 'tag_instruct/combine' uses \['tags'\], but it is given"):
         TagEncoder(prompt="tag_instruct/combine")

@@ -1,4 +1,4 @@
-"""Tag-Instruct's expander: candidates in their places, with seeds of their own, and the policy's prompt and completion."""
+"""Tag-Instruct's expander: candidates in their places, seeds of their own, the policy's prompt and completion."""
 
 from collections import Counter
 from typing import Any
@@ -230,9 +230,11 @@ def test_settings_that_cannot_work():
     for n in (0, -1, True, 2.5):
         with pytest.raises(InputError, match=rf"^n={n}: expected a whole number of candidates, at least 1 \(the paper"):
             TagExpander(n=n)
-    with pytest.raises(InputError, match="^n=2 with temperature 0 gives 2 equal candidates; set a temperature, 1 say"):
+    with pytest.raises(InputError, match=r"^n=2 with temperature 0 gives 2 equal candidates; set a temperature, 1 say"):
         TagExpander(n=2, parameters=Parameters(temperature=0))
-    with pytest.raises(InputError, match=r"^expander format 'rl' is unknown; expected one of question, policy, policy_"):
+    with pytest.raises(
+        InputError, match=r"^expander format 'rl' is unknown; expected one of question, policy, policy_"
+    ):
         TagExpander(format="rl")
     with pytest.raises(InputError, match=r"column 'base_tags' is missing \(there are: id, instruction\); run the step"):
         TagExpander().render({"id": "1", "instruction": "x"})
@@ -243,7 +245,9 @@ def test_settings_that_cannot_work():
 
 @pytest.mark.parametrize("form", ["question", "policy", "policy_explained"])
 def test_offline_candidates_vary_and_are_the_same_in_every_run(form, store_path, tmp_path):
-    rows = rows_of("Describe the life cycle of a frog.", "Write a function that sorts a list.", "Write a poem about rain.")
+    rows = rows_of(
+        "Describe the life cycle of a frog.", "Write a function that sorts a list.", "Write a poem about rain."
+    )
     runs = []
     for store in (store_path, str(tmp_path / "other.sqlite")):
         close_clients()

@@ -18,6 +18,7 @@ from tagsmith.processors.take_rows import take
 
 _NEVER_NULL = ("key", "model", "content", "parameters", "sample")
 _COLUMNS = EXPORTED.names
+_COMPLETION = ("text", "finish_reason", "prompt_tokens", "reply_tokens", "top_tokens")
 _REJECTED = ("id", "reason", "generation_keys")
 _NO_ANSWER, _TOO_LONG = ("endpoint: ", "refused: "), "too_long: "
 _REMEDY = "write the release again, or give one that `tagsmith` wrote"
@@ -53,7 +54,10 @@ class Recording:
         self._keys = self.table["key"].combine_chunks()
         self.models: list[str] = list(dict.fromkeys([*self.table["model"].unique().to_pylist(), *models]))
         self._check()
-        self._completions = self._completed()
+        needed = self.table.select(["key", *_COMPLETION])
+        # Columns, and a row's place in them: a Python object for each generation would take longer than to read it.
+        keys, *self._answers = (column.to_pylist() for column in needed.filter(pc.is_valid(needed["text"])).columns)
+        self._places = {key: place for place, key in enumerate(keys)}
         failed = self.table.select(["key", "failure"]).filter(pc.is_valid(self.table["failure"]))
         self._failures: dict[str, str] = dict(zip(*(column.to_pylist() for column in failed.columns), strict=True))
         self._reasons: dict[tuple[str | None, str], str] = {}  # of a single row and key, where they are known
@@ -68,7 +72,12 @@ class Recording:
 
     def completion(self, key: str) -> Completion | None:
         """The generation under a key (hexadecimal)."""
-        return self._completions.get(key)
+        place = self._places.get(key)
+        if place is None:
+            return None
+        text, finish_reason, prompt_tokens, reply_tokens, top_tokens = [column[place] for column in self._answers]
+        tops = None if top_tokens is None else orjson.loads(top_tokens)
+        return Completion(text, finish_reason, prompt_tokens, reply_tokens, tops)
 
     def why_unanswered(self, key: str, row: str | None) -> str | None:
         """Why the request got no answer, None when it got one.
@@ -78,7 +87,7 @@ class Recording:
         reason = self._failures.get(key)
         if reason is None:
             return None
-        return self._reasons.get((row, key), None if key in self._completions else reason)
+        return self._reasons.get((row, key), None if key in self._places else reason)
 
     def choose_model(self, wanted: str | None) -> str:
         """The identity of the model to replay: the one that is wanted, or the only one there is.
@@ -135,16 +144,6 @@ class Recording:
             (key, *_) = self._keys.filter(empty.combine_chunks())
             raise EndpointError(f"{self.name}: its generation {key} has neither text nor failure; {_REMEDY}")
 
-    def _completed(self) -> dict[str, Completion]:
-        answered = self.table.filter(pc.is_valid(self.table["text"]))
-        keys, texts, finish_reasons, prompt_tokens, reply_tokens, top_tokens = (
-            answered[column].to_pylist()
-            for column in ("key", "text", "finish_reason", "prompt_tokens", "reply_tokens", "top_tokens")
-        )
-        tops = [None if top is None else orjson.loads(top) for top in top_tokens]
-        made = map(Completion, texts, finish_reasons, prompt_tokens, reply_tokens, tops)
-        return dict(zip(keys, made, strict=True))
-
     def _read_rejected(self, rejected: pa.Table) -> None:
         """Rows that fell out for want of an answer, with the reason of each.
 
@@ -155,7 +154,7 @@ class Recording:
             reason, keys = row["reason"] or "", row["generation_keys"] or []
             if not reason.startswith((*_NO_ANSWER, _TOO_LONG)):
                 continue
-            lost = [key for key in keys if key not in self._completions]
+            lost = [key for key in keys if key not in self._places]
             if not lost and reason.startswith(_NO_ANSWER):
                 lost = keys[-1:]
             for key in lost:
@@ -221,8 +220,14 @@ def _read(folder: Path, target: str, config: str, configs: Any, wanted: Sequence
     tables = []
     for facts in configs[config].values():
         try:
-            files = [pq.ParquetFile(path) for path in sorted(folder.glob(facts["path"]))]
-            parts = [file.read([name for name in wanted if name in file.schema_arrow.names]) for file in files]
+            # Mapped and by row groups: texts are then neither buffered twice nor moved as they grow.
+            paths = sorted(folder.glob(facts["path"]))
+            files = [pq.ParquetFile(path, memory_map=True, pre_buffer=False) for path in paths]
+            parts = [
+                file.read_row_group(group, [name for name in wanted if name in file.schema_arrow.names], use_threads=False)
+                for file in files
+                for group in range(file.num_row_groups)
+            ]
             table = pa.concat_tables(parts, promote_options="permissive") if parts else pa.table({})
         except (OSError, pa.ArrowException) as error:
             raise EndpointError(f"replay:{target}: {config} cannot be read: {error}; {_REMEDY}") from error

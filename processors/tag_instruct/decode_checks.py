@@ -24,7 +24,7 @@ extensive extensively extra few following for from full fully further furthermor
 here how i if important in include including information instead into is it its just kind length lengthy less let like
 long longer make many may me moreover more most much must my need no not note of often on one only or other our out
 over particular please point points possible provide provided question questions quite really regard remember respond
-response same see several shall should so some specific specifically still such sure take task tasks than that the
+response same see several shall should so some specific specifically still such sure tag take task tasks than that the
 their them then there these they thing things this thorough thoroughly those through to too topic under up use using
 various very want was way ways we well were what when where which while who why will with within without word words
 work would write you your
@@ -47,7 +47,9 @@ class DecodeLimits:
         max_ratio, slack: at most this multiple of the original's length, plus so many characters, which is what a
             short original needs.
         max_characters: in any case at most. 6,000 are about 1,500 tokens; the paper trains on sequences of 2,048.
-        tag_similarity: cosine of the tag to one of the sentences that shows the tag where its words do not occur.
+        tag_similarity: cosine of the tag to one of the sentences that shows the tag where its words do not occur. With
+            the bundled model 2 % of the tags of other Alpaca instructions pass at 0.35, and 19 % of an instruction's
+            own tags that it does not name.
 
     Raises:
         InputError: a number is out of range.
@@ -57,14 +59,14 @@ class DecodeLimits:
     max_ratio: float = 4.0
     slack: int = 800
     max_characters: int = 6_000
-    tag_similarity: float = 0.4
+    tag_similarity: float = 0.35
 
     def __post_init__(self) -> None:
         for name, low in (("min_ratio", 0), ("max_ratio", 1), ("slack", 0), ("max_characters", 1)):
             if not getattr(self, name) >= low:
                 raise InputError(f"decode limit {name}={getattr(self, name)!r}: expected at least {low}")
         if not -1 <= self.tag_similarity <= 1:
-            raise InputError(f"decode limit tag_similarity={self.tag_similarity!r}: expected a cosine, 0.4 say")
+            raise InputError(f"decode limit tag_similarity={self.tag_similarity!r}: expected a cosine, 0.35 say")
 
 
 def problem_of(

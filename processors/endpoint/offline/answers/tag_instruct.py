@@ -10,6 +10,7 @@ from tagsmith.processors.endpoint.offline.answers.tag_instruct_requests import (
     aspects,
     expansions,
     first_of,
+    fitting,
     harder,
     listed,
     misfits,
@@ -153,12 +154,8 @@ def _candidate(values: dict[str, str], draw: Draw) -> str:
     if share < _KNOWN + _MISFIT + _OWN_WORDS and request.phrases:
         phrase = draw.pick("phrase", request.phrases[:3]).split()[-1]
         return f"{phrase} {draw.pick('aspect', aspects())}"
-    fitting = [
-        each.tag
-        for each in expansions().values()
-        if each.fits(request.kind) and each.tag not in tags and not takes_up(request, each.tag)
-    ]
-    return draw.pick("tag", fitting or misfits())
+    suited = [tag for tag in fitting(text) if tag not in tags]
+    return draw.pick("tag", suited or misfits())
 
 
 def _short_phrases(request: Request) -> list[str]:

@@ -85,6 +85,15 @@ def takes_up(request: Request, tag: str) -> bool:
     return all(stem(word) in request.stems for word in words_of(tag.replace("-", " ")))
 
 
+@lru_cache(maxsize=4096)
+def fitting(text: str) -> tuple[str, ...]:
+    """The tags of the table that suit a request and that it does not take up yet."""
+    request = read_request(text)
+    return tuple(
+        each.tag for each in expansions().values() if each.fits(request.kind) and not takes_up(request, each.tag)
+    )
+
+
 def harder(text: str, tag: str, draw: Draw) -> str:
     """The request with the demand that a tag stands for: after its first line when material follows, else at its end.
 
@@ -121,8 +130,9 @@ def _insert(text: str, sentence: str) -> str:
     return f"{first} {sentence}{line_end}{rest}"
 
 
-def _content(text: str) -> set[str]:
-    return {stem(word) for word in words_of(text) if word not in STOP_WORDS}
+@lru_cache(maxsize=4096)
+def _content(text: str) -> frozenset[str]:
+    return frozenset(stem(word) for word in words_of(text) if word not in STOP_WORDS)
 
 
 @cache
