@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from tagsmith.processors.embedding import TextEmbedder
+from tagsmith.processors.embedding import Embedder, TextEmbedder
 from tagsmith.processors.endpoint.endpoint import Endpoint
 from tagsmith.processors.endpoint.request import Parameters
 from tagsmith.processors.errors import InputError
+from tagsmith.processors.remembered_embedding import RememberedEmbedder
 from tagsmith.processors.tag_instruct.alignment import FAILING_SCHEMA, AlignmentJudge
 from tagsmith.processors.tag_instruct.alignment_band import AlignmentBand
 from tagsmith.processors.tag_instruct.encoder import BASE_TAGS_SCHEMA, TagEncoder
@@ -40,9 +41,9 @@ class ExpansionArguments:
     )
     seed: int = field(default=0, metadata={"help": "Of the sampling."})
 
-    def embedder(self) -> TextEmbedder:
-        """The embedding model."""
-        return TextEmbedder(self.embedding_model, cache_dir="runs/embeddings")
+    def embedder(self) -> Embedder:
+        """The embedding model; pools, candidates and checks share it, so that no tag is embedded twice."""
+        return RememberedEmbedder(TextEmbedder(self.embedding_model))
 
     def make_encoder(self, endpoint: Endpoint) -> TagEncoder:
         """The encoder of the variant."""
@@ -50,7 +51,7 @@ class ExpansionArguments:
         return TagEncoder(endpoint=endpoint, variant=self.encoder, parameters=Parameters(64, json_schema=schema))
 
     def alignment_checks(
-        self, endpoint: Endpoint, embedder: TextEmbedder
+        self, endpoint: Endpoint, embedder: Embedder
     ) -> tuple[AlignmentBand | None, AlignmentJudge | None]:
         """The band or the judge, as chosen."""
         if self.alignment not in ALIGNMENTS:
@@ -69,6 +70,6 @@ class ExpansionArguments:
         """The table that `--utility` names, if any."""
         return open_utility(self.utility) if self.utility else None
 
-    def scorer(self, utility: TagUtility, embedder: TextEmbedder) -> TagScorer:
+    def scorer(self, utility: TagUtility, embedder: Embedder) -> TagScorer:
         """Scores by the two pools."""
         return TagScorer.from_pools(self.pools(utility), embedder)
