@@ -104,8 +104,8 @@ class Ranks:
             dist.init_process_group("gloo", timeout=timedelta(days=30))
         gathered = [Usage()] * self.world
         dist.all_gather_object(gathered, usage)
-        total = Usage.total([before, *gathered])
+        spent = Usage.total(gathered)
         # Rank 0 goes through all rows again and counts these anew. What was paid for a moment ago is no store hit.
-        total.unparsed = total.failed = 0
-        total.store_hits = -(total.requests - total.repairs)
-        return total
+        spent.unparsed = spent.failed = 0
+        spent.store_hits = -(spent.requests - spent.repairs)
+        return Usage.total([before, spent])

@@ -1,6 +1,8 @@
 """Rows of every shape that people have become ours, with ids that last and nothing of the source lost."""
 
+import re
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -178,6 +180,40 @@ def test_ids_are_unique_and_the_first_of_equals_has_the_plain_one(instructions):
     plain = {text: to_rows(Dataset.from_dict({"instruction": [text]}))["id"][0] for text in set(instructions)}
     assert [ids[instructions.index(text)] for text in plain] == list(plain.values())
     assert all(name.startswith(plain[text]) for name, text in zip(ids, instructions, strict=True))
+
+
+_TEXTS = st.none() | st.text(st.sampled_from("aé 本\n\t\x1c\u2003"), max_size=3)
+
+
+@given(
+    st.lists(st.tuples(_TEXTS, _TEXTS, _TEXTS, st.integers(0, 9)), min_size=1, max_size=8),
+    st.sampled_from(["string", "large_string"]),
+    st.sampled_from([("instruction", "input", "output"), ("id", "input", "response"), ("prompt", "x", "response")]),
+    st.booleans(),
+)
+@settings(max_examples=100, deadline=None)
+def test_columns_of_text_are_read_as_row_by_row(source, kind, names, reject_bad):
+    features = Features({**dict.fromkeys(names, Value(kind)), "n": Value("int64")})
+    columns = dict(zip(features, map(list, zip(*source, strict=True)), strict=True))
+    dataset = Dataset.from_dict(columns, features=features)
+    options = {"instruction_column": names[0] if names[0] == "id" else None, "reject_bad": reject_bad}
+    try:
+        with mock.patch("tagsmith.processors.rows.read_flat", return_value=None):
+            expected = to_rows(dataset, **options)
+    except InputError as error:
+        with pytest.raises(InputError, match=re.escape(str(error))):
+            to_rows(dataset, **options)
+    else:
+        rows = to_rows(dataset, **options)
+        assert rows.features == expected.features
+        assert rows.column_names == expected.column_names
+        assert rows.to_list() == expected.to_list()
+
+
+def test_columns_of_text_are_not_mapped(monkeypatch):
+    monkeypatch.setattr(RowAdapter, "__call__", None)
+    rows = to_rows(Dataset.from_dict({"instruction": ["a", "b"], "input": ["", "c"], "output": ["x", None]}))
+    assert (rows["instruction"][:], rows["response"][:]) == (["a", "b\n\nc"], ["x", None])
 
 
 # --- what the source has --------------------------------------------------------------------------------------------

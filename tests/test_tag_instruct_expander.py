@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tagsmith.processors.endpoint.connect import close_clients
 from tagsmith.processors.endpoint.endpoint import Endpoint
-from tagsmith.processors.endpoint.request import Parameters, UnparsedReplyError
+from tagsmith.processors.endpoint.request import KeyMaker, Parameters, Request, UnparsedReplyError
 from tagsmith.processors.errors import InputError
 from tagsmith.processors.map_rows import map_rows
 from tagsmith.processors.prompt_template import PromptTemplate
@@ -260,3 +260,46 @@ def test_offline_candidates_vary_and_are_the_same_in_every_run(form, store_path,
         codes = Counter(candidate["reason"].partition(":")[0] for candidate in candidates)
         assert set(codes) <= {"", "known", "duplicate"}
         assert all(bool(candidate["explanation"]) == (form == "policy_explained") for candidate in candidates)
+
+
+# --- many requests a row --------------------------------------------------------------------------------------------
+
+
+class _Counting(TagExpander):
+    """Counts the requests that it made."""
+
+    made = 0
+
+    def render(self, row: Any) -> Any:
+        requests = super().render(row)
+        type(self).made += len(requests)
+        return requests
+
+
+def test_requests_sent_ahead_are_bounded_not_rows(scripted_server, store_path, monkeypatch):
+    monkeypatch.setattr("tagsmith.processors.map_rows.LOOK_AHEAD_WINDOWS", 4)
+    monkeypatch.setattr(_Counting, "made", 0)
+    ahead: list[int] = []
+
+    def script(seen: Any) -> str:
+        ahead.append(_Counting.made - seen.number)
+        return f"tag {seen.body['seed']}"
+
+    server = scripted_server(script)
+    expander = _Counting(endpoint=Endpoint(server.url, store=store_path, concurrency=5), n=20, format="policy")
+    # check_lengths looks at no row: this server tells no limits.
+    rows = rows_of(*(f"task {n}" for n in range(40)))
+    map_rows(rows, expander, description="expanding", batch_size=2, progress=False)
+    assert len(server.posts) == 800
+    # 4 windows of 5, or 4 batches of rows at least; one batch of 2 x 20 may go over it, and one is waited for.
+    assert max(ahead) <= 20 + 2 * 40
+
+
+def test_a_seed_for_each_request_does_not_fill_the_memory():
+    keys = KeyMaker("model")
+    messages = ({"role": "user", "content": "x"},)
+    requests = [Request(Parameters(temperature=1, seed=seed), messages=messages) for seed in range(3_000)]
+    made = [keys(request, request.content) for request in requests]
+    assert len(set(made)) == 3_000
+    assert len(keys._bases) <= 1024
+    assert [keys(request, request.content) for request in requests] == made

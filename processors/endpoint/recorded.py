@@ -55,9 +55,10 @@ class Recording:
         self.models: list[str] = list(dict.fromkeys([*self.table["model"].unique().to_pylist(), *models]))
         self._check()
         needed = self.table.select(["key", *_COMPLETION])
-        # Columns, and a row's place in them: a Python object for each generation would take longer than to read it.
-        keys, *self._answers = (column.to_pylist() for column in needed.filter(pc.is_valid(needed["text"])).columns)
-        self._places = {key: place for place, key in enumerate(keys)}
+        keys, *columns = (column.to_pylist() for column in needed.filter(pc.is_valid(needed["text"])).columns)
+        self._answers = dict(
+            zip(keys, zip(*columns, strict=True), strict=True)
+        )  # a `Completion` only for what is asked
         failed = self.table.select(["key", "failure"]).filter(pc.is_valid(self.table["failure"]))
         self._failures: dict[str, str] = dict(zip(*(column.to_pylist() for column in failed.columns), strict=True))
         self._reasons: dict[tuple[str | None, str], str] = {}  # of a single row and key, where they are known
@@ -72,10 +73,10 @@ class Recording:
 
     def completion(self, key: str) -> Completion | None:
         """The generation under a key (hexadecimal)."""
-        place = self._places.get(key)
-        if place is None:
+        answer = self._answers.get(key)
+        if answer is None:
             return None
-        text, finish_reason, prompt_tokens, reply_tokens, top_tokens = [column[place] for column in self._answers]
+        text, finish_reason, prompt_tokens, reply_tokens, top_tokens = answer
         tops = None if top_tokens is None else orjson.loads(top_tokens)
         return Completion(text, finish_reason, prompt_tokens, reply_tokens, tops)
 
@@ -87,7 +88,7 @@ class Recording:
         reason = self._failures.get(key)
         if reason is None:
             return None
-        return self._reasons.get((row, key), None if key in self._places else reason)
+        return self._reasons.get((row, key), None if key in self._answers else reason)
 
     def choose_model(self, wanted: str | None) -> str:
         """The identity of the model to replay: the one that is wanted, or the only one there is.
@@ -109,8 +110,9 @@ class Recording:
 
     def sent_as_chat(self, model: str) -> bool:
         """Whether the model got conversations as such. Then some recorded content is a list and not one text."""
-        content = self.table["content"].filter(pc.equal(self.table["model"], model))
-        return not len(content) or bool(pc.any(pc.starts_with(content, "[")).as_py())
+        of_model = pc.equal(self.table["model"], model)
+        as_chat = pc.and_(of_model, pc.starts_with(self.table["content"], "["))
+        return not pc.any(of_model).as_py() or bool(pc.any(as_chat).as_py())
 
     # --- as a GenerationStore -----------------------------------------------------------------------------------
 
@@ -154,7 +156,7 @@ class Recording:
             reason, keys = row["reason"] or "", row["generation_keys"] or []
             if not reason.startswith((*_NO_ANSWER, _TOO_LONG)):
                 continue
-            lost = [key for key in keys if key not in self._places]
+            lost = [key for key in keys if key not in self._answers]
             if not lost and reason.startswith(_NO_ANSWER):
                 lost = keys[-1:]
             for key in lost:
@@ -220,14 +222,7 @@ def _read(folder: Path, target: str, config: str, configs: Any, wanted: Sequence
     tables = []
     for facts in configs[config].values():
         try:
-            # Mapped and by row groups: texts are then neither buffered twice nor moved as they grow.
-            paths = sorted(folder.glob(facts["path"]))
-            files = [pq.ParquetFile(path, memory_map=True, pre_buffer=False) for path in paths]
-            parts = [
-                file.read_row_group(group, [name for name in wanted if name in file.schema_arrow.names], use_threads=False)
-                for file in files
-                for group in range(file.num_row_groups)
-            ]
+            parts = [_read_file(path, wanted) for path in sorted(folder.glob(facts["path"]))]
             table = pa.concat_tables(parts, promote_options="permissive") if parts else pa.table({})
         except (OSError, pa.ArrowException) as error:
             raise EndpointError(f"replay:{target}: {config} cannot be read: {error}; {_REMEDY}") from error
@@ -238,3 +233,11 @@ def _read(folder: Path, target: str, config: str, configs: Any, wanted: Sequence
             )
         tables.append(table)
     return pa.concat_tables(tables, promote_options="permissive")
+
+
+def _read_file(path: Path, wanted: Sequence[str]) -> pa.Table:
+    """One row group after the other from mapped memory: texts are neither buffered twice nor moved as they grow."""
+    file = pq.ParquetFile(path, memory_map=True, pre_buffer=False)
+    columns = [name for name in file.schema_arrow.names if name in wanted]
+    groups = [file.read_row_group(number, columns, use_threads=False) for number in range(file.num_row_groups)]
+    return pa.concat_tables([file.schema_arrow.empty_table().select(columns), *groups])

@@ -94,15 +94,11 @@ class InsTagTagger(GenerationProcessor):
         turns: list[list[tuple[str, str]] | None] = []
         if replies:  # a blank turn was not asked about, and keeps its place
             turns = [next(answered) if turn.strip() else [] for turn in user_turns(row)]
-        columns: dict[str, Any] = {
-            "raw_tags": None,
-            "tag_explanations": None,
-            "turn_tags": [None if pairs is None else [tag for tag, _ in pairs] for pairs in turns],
-        }
-        if turns and all(pairs is not None for pairs in turns):
-            first: dict[str, str] = {}
-            for pairs in turns:
-                for tag, explanation in pairs or ():
-                    first.setdefault(tag, explanation)
-            columns |= {"raw_tags": list(first), "tag_explanations": list(first.values())}
-        return columns
+        turn_tags = [None if pairs is None else [tag for tag, _ in pairs] for pairs in turns]
+        if not turns or None in turn_tags:
+            return {"raw_tags": None, "tag_explanations": None, "turn_tags": turn_tags}
+        said = [pair for pairs in turns for pair in pairs or ()]
+        first = dict(said)  # in the order of the first mentions
+        if len(first) < len(said):
+            first |= dict(reversed(said))  # and with their explanations
+        return {"raw_tags": list(first), "tag_explanations": list(first.values()), "turn_tags": turn_tags}

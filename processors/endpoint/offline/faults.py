@@ -85,8 +85,11 @@ class Faults:
 def _spoiled(reply: str, request: str, draw: Draw) -> str:
     if len(reply) < 2:
         return ""
-    structured = reply.startswith(("{", "["))
-    kinds = ("cut", "cut", "prose", "instead", "comma", "fence", "key", "empty") if structured else ("cut", "empty")
+    kinds: tuple[str, ...] = ("cut", "empty")
+    if _is_json(reply):
+        kinds = ("cut", "cut", "prose", "instead", "comma", "fence", "key", "empty")
+    elif reply.startswith("["):  # a form with marks: prose before or after it would pass for its content
+        kinds = ("cut", "instead", "empty")
     kind = draw.pick(f"spoil/{request}", kinds)
     if kind == "cut":
         # Somewhere within, never before the first or after the last character.
@@ -102,6 +105,16 @@ def _spoiled(reply: str, request: str, draw: Draw) -> str:
     if kind == "key":
         return _with_wrong_keys(reply)
     return ""
+
+
+def _is_json(reply: str) -> bool:
+    if not reply.startswith(("{", "[")):
+        return False
+    try:
+        orjson.loads(reply)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def _with_wrong_keys(reply: str) -> str:
