@@ -23,10 +23,6 @@ RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 # Two ranks on one machine, told by flags alone; port 0 takes a free one.
 TWO_RANKS = "--multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no"
 ROWS = 12
-TABLE = [
-    {"tag": tag, "count": 1, "total": float(mean), "mean": float(mean)}
-    for mean, tag in enumerate(("greeting", "short answer", "comparison", "step-by-step proof"), 1)
-]
 
 
 class Loopback:
@@ -68,7 +64,7 @@ def loopback() -> Iterator[Loopback]:
 
 
 def flags(output: str, uri: str) -> list[str]:
-    own = ["--rounds", "1", "--candidates", "3", "--max_rows", str(ROWS), "--utility", "table.jsonl"]
+    own = ["--rounds", "2", "--max_rows", str(ROWS), "--expansion", "prompt", "--alignment", "judge"]
     return ["--output", output, "--endpoint", uri, "--store", f"{output}.sqlite", *own]
 
 
@@ -85,7 +81,6 @@ def test_two_ranks_evolve_what_one_does_and_ask_nothing_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loopback: Loopback
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in TABLE))
     err = io.StringIO()
     with redirect_stdout(io.StringIO()), redirect_stderr(err):
         status = main(["run", "evolve-tag-instruct", *flags("one", loopback.uri)])
