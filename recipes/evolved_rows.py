@@ -8,7 +8,8 @@ from datasets import Dataset, DatasetInfo, Features
 
 from tagsmith.processors.endpoint.endpoint import Endpoint
 from tagsmith.processors.endpoint.request import Parameters
-from tagsmith.processors.instag.tagger import TAGS_SCHEMA, InsTagTagger
+from tagsmith.processors.explained_tags import TAGS_SCHEMA
+from tagsmith.processors.instag.tagger import InsTagTagger
 from tagsmith.processors.tag_instruct.complexity_judge import ComplexityJudge
 from tagsmith.processors.tag_instruct.iteration_curves import curve_rows, iteration_means
 from tagsmith.processors.tag_instruct.rounds import Rounds

@@ -15,10 +15,11 @@ from tagsmith.processors.embedding import TextEmbedder
 from tagsmith.processors.endpoint.offline.settings import MODEL_ID
 from tagsmith.processors.endpoint.request import Parameters
 from tagsmith.processors.errors import InputError
+from tagsmith.processors.explained_tags import TAGS_SCHEMA
 from tagsmith.processors.instag.complexity_first import ComplexityFirstSelector
 from tagsmith.processors.instag.normalize_rows import normalize_rows
 from tagsmith.processors.instag.normalizer import STAGES, TagNormalizer
-from tagsmith.processors.instag.tagger import TAGS_SCHEMA, InsTagTagger
+from tagsmith.processors.instag.tagger import InsTagTagger
 from tagsmith.processors.map_rows import map_rows
 from tagsmith.processors.rows import to_rows
 from tagsmith.recipes.arguments import DataArguments, EndpointArguments, ReleaseArguments

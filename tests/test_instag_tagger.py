@@ -13,7 +13,8 @@ from tagsmith.processors.endpoint.connect import close_clients
 from tagsmith.processors.endpoint.endpoint import Endpoint
 from tagsmith.processors.endpoint.request import Parameters, UnparsedReplyError
 from tagsmith.processors.errors import InputError
-from tagsmith.processors.instag.tagger import FORMATS, TAGS_SCHEMA, InsTagTagger
+from tagsmith.processors.explained_tags import TAGS_SCHEMA
+from tagsmith.processors.instag.tagger import FORMATS, InsTagTagger
 from tagsmith.processors.map_rows import map_rows
 from tagsmith.processors.prompt_template import PromptTemplate
 from tagsmith.processors.rows import to_rows

@@ -11,7 +11,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from tagsmith.processors.endpoint.endpoint import Endpoint
 from tagsmith.processors.endpoint.request import Parameters
 from tagsmith.processors.errors import InputError
-from tagsmith.processors.instag.tagger import TAGS_SCHEMA, InsTagTagger
+from tagsmith.processors.explained_tags import TAGS_SCHEMA
+from tagsmith.processors.instag.tagger import InsTagTagger
 from tagsmith.processors.map_rows import map_rows
 
 WINDOW = 4096

@@ -8,8 +8,7 @@ from datasets import Features, List, Value
 
 from tagsmith.processors.endpoint.request import Parameters, Reply, Request
 from tagsmith.processors.errors import InputError
-from tagsmith.processors.explained_tags import TAGS_SCHEMA as TAGS_SCHEMA
-from tagsmith.processors.explained_tags import read_explained_tags
+from tagsmith.processors.explained_tags import TAGS_SCHEMA, read_explained_tags
 from tagsmith.processors.generation_processor import GenerationProcessor, Row
 from tagsmith.processors.prompt_template import PromptTemplate
 from tagsmith.processors.rows import user_turns

@@ -166,8 +166,9 @@ def _three(names: Iterable[str | None]) -> list[str]:
     """The first three names that differ in their words, whatever their inflection."""
     chosen: dict[frozenset[str], str] = {}
     for name in (*names, *_FALLBACKS):
-        if name and (stems := _stems(name)) and not any(stems <= other or other <= stems for other in chosen):
-            chosen[stems] = name
+        roots = frozenset(part[:5] for part in _stems(name or ""))  # argument, argumentation
+        if name and roots and not any(roots <= other or other <= roots for other in chosen):
+            chosen[roots] = name
     return list(chosen.values())[:_TAGS]
 
 
