@@ -42,9 +42,12 @@ class JudgeArguments:
     seed: int = field(default=0, metadata={"help": "Of the draw."})
 
 
+ARGUMENTS = (EndpointArguments, JudgeArguments)
+
+
 def main(argv: Sequence[str]) -> None:
     """Run the recipe."""
-    endpoint, own = parse("judge_instag_tags", __doc__ or "", (EndpointArguments, JudgeArguments), argv)
+    endpoint, own = parse("judge_instag_tags", __doc__ or "", ARGUMENTS, argv)
     output = _output_file(own.output) if own.output else None
     tagged = load_config(own.release, "tagged")["train"]
     embedder = TextEmbedder(own.embedding_model, cache_dir="runs/embeddings")

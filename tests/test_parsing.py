@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, field, fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,11 @@ import pytest
 import yaml
 
 from tagsmith.processors.errors import InputError
-from tagsmith.recipes.arguments import DataArguments, EndpointArguments
-from tagsmith.recipes.judge_instag_tags import JudgeArguments
+from tagsmith.recipes.arguments import DataArguments, EndpointArguments, ReleaseArguments
 from tagsmith.recipes.parsing import check_types, parse
 from tagsmith.recipes.select_instag import SelectArguments
 
-BLOCKS = (DataArguments, EndpointArguments, SelectArguments)
+BLOCKS = (DataArguments, EndpointArguments, SelectArguments, ReleaseArguments)
 CONFIGS = Path(__file__).parents[1] / "recipes" / "configs"
 
 
@@ -54,7 +54,7 @@ def test_flags_in_all_their_forms() -> None:
 
 
 def test_names_may_be_written_with_dashes() -> None:
-    data, _, own = parse("select_instag", "", BLOCKS, ["--max-rows", "3", "--min-support=2"])
+    data, _, own, _ = parse("select_instag", "", BLOCKS, ["--max-rows", "3", "--min-support=2"])
     assert (data.max_rows, own.min_support) == (3, 2)
 
 
@@ -82,17 +82,17 @@ def test_shipped_configs_are_found_by_name_and_read_in_full(name: str) -> None:
 
 
 def test_each_shipped_config_belongs_to_a_recipe() -> None:
-    blocks = {"select_instag": BLOCKS, "judge_instag_tags": (EndpointArguments, JudgeArguments)}
     found = sorted(CONFIGS.rglob("*.yaml"))
     assert found
     for path in found:
-        parse(path.parent.name, "", blocks[path.parent.name], ["--config", str(path)])
+        recipe = import_module(f"tagsmith.recipes.{path.parent.name}")
+        parse(path.parent.name, "", recipe.ARGUMENTS, ["--config", str(path)])
 
 
 def test_a_file_in_the_way_wins_over_a_shipped_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("demo").write_text("n: 3\n", encoding="utf-8")
-    *_, own = parse("select_instag", "", BLOCKS, ["--config", "demo"])
+    _, _, own, _ = parse("select_instag", "", BLOCKS, ["--config", "demo"])
     assert own.n == 3
 
 

@@ -84,6 +84,11 @@ def server_words(body: bytes, limit: int = 300) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def quoted(body: bytes, limit: int = 120) -> str:
+    """The start of a body as it stands, without our own token."""
+    return _without_tokens(body.decode("utf-8", "replace"))[:limit]
+
+
 def looks_like_html(body: bytes) -> bool:
     """Whether a body is a web page: what a wrong port, a login wall or a proxy answers."""
     head = body[:256].lstrip().lower()

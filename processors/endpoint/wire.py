@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from tagsmith.processors.endpoint.failures import NotAnEndpointError, server_words
+from tagsmith.processors.endpoint.failures import NotAnEndpointError, quoted
 from tagsmith.processors.endpoint.request import Completion, Parameters, Request
 from tagsmith.processors.errors import InputError
 
@@ -61,7 +61,7 @@ class Dialect:
                 return _from_generate(data[0] if isinstance(data, list) else data, headers)
             return _from_openai(data)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-            start = server_words(body, 120)
+            start = quoted(body)
             raise NotAnEndpointError(
                 f"{route} answered HTTP 200 with something else than a completion ({error!r}): {start!r}; is the"
                 " address that of a TGI or OpenAI-compatible server?"
