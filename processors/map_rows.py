@@ -16,7 +16,9 @@ from datasets import Dataset, Features, are_progress_bars_disabled, disable_prog
 from datasets.fingerprint import Hasher
 from tqdm.auto import tqdm
 
+from tagsmith.processors.endpoint.replay import ReplayClient
 from tagsmith.processors.generation_processor import Batch, GenerationProcessor
+from tagsmith.processors.replay_shares import map_in_shares, shares_for
 
 BATCH_SIZE = 256
 REPLAY_BATCH_SIZE = 1024  # where nobody waits for a batch's slowest reply, only the cost of a batch counts
@@ -58,9 +60,23 @@ def map_rows(
     # Arrow tables in and out: from and to Python values each is turned once, and by Arrow.
     dataset = dataset.with_format("arrow")
     processor.check_lengths(dataset)
-    features = processor.features(dataset.features)
+    client = processor.client
     if batch_size is None:
-        batch_size = BATCH_SIZE if processor.client.concurrency else REPLAY_BATCH_SIZE
+        batch_size = BATCH_SIZE if client.concurrency else REPLAY_BATCH_SIZE
+    size = batch_size
+
+    def map_share(rows: Dataset, shown: bool) -> Dataset:
+        return _map(rows, processor, description, size, shown and progress)
+
+    if isinstance(client, ReplayClient) and (shares := shares_for(len(dataset))) > 1:
+        return map_in_shares(dataset, client, shares, map_share)
+    return map_share(dataset, True)
+
+
+def _map(
+    dataset: Dataset, processor: GenerationProcessor, description: str, batch_size: int, progress: bool
+) -> Dataset:
+    features = processor.features(dataset.features)
     with _Ahead(dataset, processor, features, description, batch_size, progress) as ahead:
         fingerprint = Hasher.hash([dataset._fingerprint, processor.fingerprint_state()])
         mapped = dataset.map(

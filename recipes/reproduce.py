@@ -5,8 +5,10 @@ tagsmith reproduce org/name@v1.0.0 --push-report
 """
 
 import argparse
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -17,8 +19,9 @@ from urllib.parse import quote
 from tagsmith.cards.errors import ReleaseError
 from tagsmith.cards.opened_release import OpenedRelease, open_release
 from tagsmith.cards.release import prompt_file
-from tagsmith.processors.errors import InputError
-from tagsmith.recipes.arguments import ReleaseArguments
+from tagsmith.processors.endpoint.connect import connect
+from tagsmith.processors.errors import InputError, TagsmithError
+from tagsmith.recipes.arguments import EndpointArguments, ReleaseArguments
 from tagsmith.recipes.made import Made
 from tagsmith.recipes.reproduction import compare
 from tagsmith.recipes.summary import print_table
@@ -49,6 +52,7 @@ def main(argv: Sequence[str]) -> int:
     opened = open_release(options.release)
     if options.push_report and opened.target is None:
         raise InputError(f"--push-report needs a release on the Hub (org/name@v1.0.0), got {options.release!r}")
+    _open_record(opened)
     module = _recipe(opened)  # imports what the recipe needs, which is no part of its speed
     started = time.monotonic()
     made = rebuild(opened, module)
@@ -71,6 +75,21 @@ def rebuild(opened: OpenedRelease, module: ModuleType) -> Made:
     if made is None:
         raise ReleaseError(f"{opened.name}: the recipe made nothing; run `tagsmith reproduce` as a single process")
     return made
+
+
+def _open_record(opened: OpenedRelease) -> None:
+    """Read the record in a thread, while the recipe is imported: Arrow reads without holding up Python.
+
+    Whatever is wrong with it, the recipe says when it asks for it.
+    """
+    config = dict(opened.manifest["config"]) | _replayed(opened)
+    known = {f.name: config[f.name] for f in fields(EndpointArguments) if f.name in config}
+
+    def read() -> None:
+        with suppress(TagsmithError):
+            connect(EndpointArguments(**known).to_endpoint())
+
+    threading.Thread(target=read, daemon=True).start()
 
 
 def recorded_settings(opened: OpenedRelease, blocks: Sequence[type]) -> list[Any]:

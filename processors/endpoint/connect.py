@@ -30,7 +30,7 @@ def connect(endpoint: Endpoint) -> AnyClient:
         EndpointError: nothing answers, or what answers is no endpoint, or no release is there to replay. StoreError:
             the store cannot be opened.
     """
-    key = (os.getpid(), endpoint)
+    key = (_process_of(endpoint), endpoint)
     with _LOCK:
         client = _CLIENTS.get(key)
         if client is None or client.ended:
@@ -44,10 +44,15 @@ def close_clients(grace_sec: float = 0.0, hurry: threading.Event | None = None) 
     """Stop all clients of this process; see `Client.close`. Returns how many requests in flight were dropped."""
     with _LOCK:
         dropped = 0
-        for key in [key for key in _CLIENTS if key[0] == os.getpid()]:
+        for key in [key for key in _CLIENTS if key[0] == _process_of(key[1])]:
             dropped += _CLIENTS[key].close(grace_sec, hurry)
             del _CLIENTS[key]  # not before: a second Ctrl-C during the wait comes here again, to close without it
         return dropped
+
+
+def _process_of(endpoint: Endpoint) -> int:
+    """The process that a client belongs to; a replay, without threads or sockets, serves forked ones too."""
+    return 0 if endpoint.scheme == "replay" else os.getpid()
 
 
 atexit.register(close_clients)  # what has arrived is written even when a run ends in an exception
