@@ -138,7 +138,7 @@ def _check_counts(counts: Mapping[str, Any]) -> None:
 def _utc(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise ReleaseError(f"manifest: time {moment} has no time zone; use datetime.now(timezone.utc)")
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _plain(value: Any, where: str) -> Any:
