@@ -1,6 +1,7 @@
 """TextEmbedder: the bundled model, its cache, and what it refuses."""
 
 import pickle
+import random
 import subprocess
 import sys
 
@@ -23,13 +24,24 @@ def test_vectors_are_float32_of_length_one_in_the_order_of_the_texts(vectors):
     assert vectors.shape == (5, 384)
     np.testing.assert_allclose(np.linalg.norm(vectors.astype(float), axis=1), 1, atol=1e-6)
     for row, text in enumerate(TEXTS):
-        np.testing.assert_allclose(vectors[row], TextEmbedder().encode([text])[0], atol=1e-5)
+        np.testing.assert_array_equal(vectors[row], TextEmbedder().encode([text])[0])
     np.testing.assert_array_equal(vectors[1], vectors[3])  # equal texts
     assert vectors[4] @ vectors[1] > vectors[2] @ vectors[1]  # "sort" is nearer to "sorting algorithm" than "poetry"
 
 
 def test_batch_size_does_not_matter(vectors):
-    np.testing.assert_allclose(TextEmbedder(batch_size=2).encode(TEXTS), vectors, atol=1e-5)
+    np.testing.assert_allclose(TextEmbedder(batch_tokens=16).encode(TEXTS), vectors, atol=1e-5)
+
+
+def test_a_vector_does_not_depend_on_what_is_embedded_along_with_it():
+    words = ["sort", "merge", "search", "plan", "write", "compare", "poem", "tree", "graph", "table", "query", "rhyme"]
+    texts = [" ".join(words[i : i + length]) for length in (1, 2, 3, 9) for i in range(len(words) - length)]
+    together = dict(zip(texts, TextEmbedder().encode(texts), strict=True))
+    random.Random(0).shuffle(texts)
+    for size in (1, 3, 11):
+        for start in range(0, 20, size):
+            some = texts[start : start + size]
+            np.testing.assert_array_equal(TextEmbedder().encode(some), [together[text] for text in some])
 
 
 def test_no_texts_give_no_rows_of_the_right_width():
@@ -43,8 +55,8 @@ def test_the_model_can_be_a_folder(vectors):
 
 
 def test_survives_pickling_after_use(vectors):
-    embedder = pickle.loads(pickle.dumps(TextEmbedder(batch_size=64)))
-    assert embedder == TextEmbedder(batch_size=64)
+    embedder = pickle.loads(pickle.dumps(TextEmbedder(batch_tokens=64)))
+    assert embedder == TextEmbedder(batch_tokens=64)
     np.testing.assert_allclose(embedder.encode(TEXTS), vectors, atol=1e-5)
 
 
@@ -86,6 +98,6 @@ def test_an_unknown_model_is_one_line_with_the_remedy(tmp_path, monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-def test_batch_size_must_be_positive():
-    with pytest.raises(InputError, match="batch_size=0"):
-        TextEmbedder(batch_size=0)
+def test_batches_must_hold_something():
+    with pytest.raises(InputError, match="batch_tokens=0"):
+        TextEmbedder(batch_tokens=0)

@@ -304,8 +304,7 @@ def test_the_best_of_several_scores_above_the_first_answer(evolved: Outcome, pro
     best, first = first_round(evolved), first_round(prompted)
     both = best.keys() & first.keys()
     assert len(both) >= 3
-    # The first answer is one of the several; a score's last digits depend on what is embedded along with it.
-    assert all(best[row] > first[row] - 1e-6 for row in both)
+    assert all(best[row] >= first[row] for row in both)  # the first answer is one of the several
     assert any(best[row] > first[row] + 1e-3 for row in both)
     assert evolved.rows("curves")[-1]["utility"] > prompted.rows("curves")[-1]["utility"]
     # What was asked for before is in the store: the first answers are the first candidates.

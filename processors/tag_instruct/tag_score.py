@@ -82,7 +82,8 @@ class TagScorer:
                     f"the embedder made an array {vectors.shape} of {len(part)} tags; the pools were embedded to"
                     f" {len(self.direction)} dimensions: use the model that they were embedded with"
                 )
-            self._scores.update(zip(part, (vectors @ self.direction).tolist(), strict=True))
+            # Summed row by row: a matrix product rounds otherwise for another number of rows.
+            self._scores.update(zip(part, (vectors * self.direction).sum(axis=1).tolist(), strict=True))
         return np.array([self._scores[tag] for tag in tags], np.float64)
 
     def score_rows(self, dataset: Dataset) -> Dataset:
