@@ -10,7 +10,7 @@ import datasets
 
 from tagsmith.cards.errors import ReleaseError
 from tagsmith.cards.redact import redact_text
-from tagsmith.processors.endpoint.connect import close_clients
+from tagsmith.processors.endpoint.connect import close_clients, has_clients
 from tagsmith.processors.errors import BudgetReachedError, TagsmithError
 
 _GRACE_SEC = 10.0
@@ -58,6 +58,9 @@ def _datasets_as_needed() -> Iterator[None]:
 
 def _interrupted() -> int:
     """Wait for what is in flight; from here on Ctrl-C only ends the wait, so that no clean-up is ever cut short."""
+    if not has_clients():  # while reading, or training
+        print("\ntagsmith: stopped. Run the same command to continue.", file=sys.stderr)
+        return 130
     hurry = threading.Event()
     before = signal.signal(signal.SIGINT, lambda *_: hurry.set())
     try:

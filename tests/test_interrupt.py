@@ -18,9 +18,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from tagsmith.processors.endpoint.connect import close_clients
 from tagsmith.processors.endpoint.offline.server import OfflineServer
 from tagsmith.processors.endpoint.offline.settings import OfflineSettings
 from tagsmith.recipes.cli import main
+from tagsmith.recipes.command import run
 
 CONCURRENCY = 4
 EARLY = 15  # replies after which a run is stopped: some are stored, most are not
@@ -184,3 +186,12 @@ def test_a_second_ctrl_c_does_not_wait(silent_server: Loopback) -> None:
     assert process.returncode == 130, lines
     assert f"all replies are stored, {CONCURRENCY} requests in flight were dropped." in lines[-1]
     assert not Path("impatient").exists()
+
+
+def test_ctrl_c_without_requests_speaks_of_none(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    close_clients()  # of the tests before
+    assert run(interrupted, []) == 130
+    assert capsys.readouterr().err == "\ntagsmith: stopped. Run the same command to continue.\n"

@@ -40,6 +40,11 @@ def connect(endpoint: Endpoint) -> AnyClient:
         return client
 
 
+def has_clients() -> bool:
+    """Whether this process has a client, which may have requests in flight."""
+    return any(key[0] == _process_of(key[1]) for key in _CLIENTS)
+
+
 def close_clients(grace_sec: float = 0.0, hurry: threading.Event | None = None) -> int:
     """Stop all clients of this process; see `Client.close`. Returns how many requests in flight were dropped."""
     with _LOCK:
