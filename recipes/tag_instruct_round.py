@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 from datasets import Dataset
 
+from tagsmith.processors.answerability import AnswerabilityJudge
+from tagsmith.processors.responder import Responder
 from tagsmith.processors.tag_instruct.alignment import AlignmentJudge
 from tagsmith.processors.tag_instruct.alignment_band import AlignmentBand
-from tagsmith.processors.tag_instruct.answerability import AnswerabilityJudge
 from tagsmith.processors.tag_instruct.candidate_choice import CandidateChoice
 from tagsmith.processors.tag_instruct.decoder import InstructionDecoder
 from tagsmith.processors.tag_instruct.encoder import TagEncoder
 from tagsmith.processors.tag_instruct.expander import TagExpander
-from tagsmith.processors.tag_instruct.responder import Responder
 from tagsmith.processors.tag_instruct.tag_score import TagScorer
 from tagsmith.recipes.stages import Stages
 
@@ -51,9 +51,7 @@ class Round:
         """
         rows = stages.run(rows, self.encoder, f"{name}: encode")
         rows = with_candidates(rows, stages, self.expander, self.band, self.judge, self.scorer, name)
-        rows = rows.map(
-            self.choice, batched=True, features=self.choice.features(rows.features), load_from_cache_file=False
-        )
+        rows = stages.compute(rows, self.choice, f"{name}: choose")
         rows = stages.run(rows, self.decoder, f"{name}: decode")
         if self.answerability is not None:
             rows = stages.run(rows, self.answerability, f"{name}: judge")
@@ -74,8 +72,7 @@ def with_candidates(
     """Encoded rows with their candidates, checked and scored."""
     rows = stages.run(rows, expander, f"{name}: expand")
     if band is not None:
-        features = band.features(rows.features)
-        rows = rows.map(band, batched=True, batch_size=1_000, features=features, load_from_cache_file=False)
+        rows = stages.compute(rows, band, f"{name}: align")
     if judge is not None:
         rows = stages.run(rows, judge, f"{name}: align")
     return scorer.score_rows(rows) if scorer is not None else rows
