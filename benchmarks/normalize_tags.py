@@ -28,8 +28,8 @@ from sklearn.cluster import DBSCAN
 from tagsmith.processors.embedding import TextEmbedder
 from tagsmith.processors.instag.association_aggregation import mine_rules
 from tagsmith.processors.instag.normalizer import TagNormalizer
-from tagsmith.processors.instag.rule_aggregation import rule_aggregation
-from tagsmith.processors.instag.semantic_aggregation import dbscan
+from tagsmith.processors.rule_aggregation import rule_aggregation
+from tagsmith.processors.semantic_aggregation import dbscan
 from tagsmith.processors.tag_sets import TagSets, read_tag_sets
 
 QUALIFIERS = """advanced applied basic business clinical comparative creative detailed digital early environmental

@@ -50,10 +50,11 @@ class ModelCardText:
         title: heading of the page.
         summary: what the model is for, in one to three lines.
         prompt: a message to try it with.
-        endpoint_command: a tagsmith command that uses it, an item a word, without the endpoint.
+        endpoint_command: a tagsmith command that uses it, an item a word, without the endpoint; empty if none does.
         citation: BibTeX of the method's paper.
         hyperparameters: name and value of each.
         endpoint_flag: the flag of that command which says where the model is.
+        chat: whether it takes messages; `prompt` is raw text if not.
         paper_hyperparameters: the paper's values, where it gives them; shown beside ours.
         evaluations: what was measured, in the order of the page.
         measured: hardware, durations and memory, by name with unit; only what was measured.
@@ -72,6 +73,7 @@ class ModelCardText:
     hyperparameters: Mapping[str, Any]
     paper_hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     endpoint_flag: str = "--endpoint"
+    chat: bool = True
     evaluations: Sequence[Evaluation] = ()
     measured: Mapping[str, Any] = field(default_factory=dict)
     differences: Sequence[str] = ()
@@ -127,8 +129,8 @@ def render_model_card(
         method=manifest["method"],
         variant=manifest["variant"],
         paper=text.paper,
-        transformers=_transformers(load_name, revision, text.prompt),
-        endpoint=markdown.shell_lines([*text.endpoint_command, text.endpoint_flag, f"local:{load_name}"]),
+        transformers=_transformers(load_name, revision, text),
+        endpoint=_endpoint(text, load_name),
         results=[
             {"benchmark": o.benchmark, "split": o.split, "metric": o.metric_name or o.metric, "value": o.value}
             for o in text.evaluations
@@ -210,17 +212,33 @@ def _data(source: Mapping[str, Any]) -> str:
     return f"{shown}, {source['rows']:,} rows"
 
 
-def _transformers(load_name: str, revision: str | None, prompt: str) -> str:
+def _transformers(load_name: str, revision: str | None, text: ModelCardText) -> str:
     version = f", revision={json.dumps(revision)}" if revision else ""
+    prompt = json.dumps(text.prompt, ensure_ascii=False)
+    asked = [
+        f'messages = [{{"role": "user", "content": {prompt}}}]',
+        'print(generate(messages, max_new_tokens=512)[0]["generated_text"][-1]["content"])',
+    ]
+    if not text.chat:
+        asked = [
+            f"prompt = {prompt}",
+            'print(generate(prompt, max_new_tokens=512, return_full_text=False)[0]["generated_text"])',
+        ]
     return "\n".join(
         [
             "from transformers import pipeline",
             "",
             f'generate = pipeline("text-generation", model={json.dumps(load_name)}{version})',
-            f'messages = [{{"role": "user", "content": {json.dumps(prompt, ensure_ascii=False)}}}]',
-            'print(generate(messages, max_new_tokens=512)[0]["generated_text"][-1]["content"])',
+            *asked,
         ]
     )
+
+
+def _endpoint(text: ModelCardText, load_name: str) -> str | None:
+    """The tagsmith command that uses it, if there is one."""
+    if not text.endpoint_command:
+        return None
+    return markdown.shell_lines([*text.endpoint_command, text.endpoint_flag, f"local:{load_name}"])
 
 
 def _value(values: Mapping[str, Any], name: str) -> Any:

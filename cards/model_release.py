@@ -11,6 +11,7 @@ from tagsmith.cards.errors import ReleaseError
 from tagsmith.cards.hub_target import HubTarget
 from tagsmith.cards.manifest import MANIFEST_NAME, dump_manifest, read_manifest
 from tagsmith.cards.model_card import ModelCardText, render_model_card
+from tagsmith.cards.model_page import ModelPage
 from tagsmith.cards.pictures import THEMES, Picture
 from tagsmith.cards.redact import redact
 from tagsmith.cards.whole_folder import HARMLESS, only_writer, take_place, to_disk
@@ -60,6 +61,8 @@ def write_model_release(
                 for theme in THEMES:
                     picture.draw(fresh / picture.files()[theme], theme)
             (fresh / "README.md").write_text(page, encoding="utf-8")
+            drawn = [(picture.name, picture.caption) for picture in pictures]
+            ModelPage(card, drawn, redact(str(folder))).save(fresh)
             public = json.dumps(redact(arguments), indent=2, sort_keys=True, ensure_ascii=False, default=str)
             (fresh / ARGUMENTS_NAME).write_text(public + "\n", encoding="utf-8")
             files = sorted({MANIFEST_NAME, *(path.name for path in fresh.iterdir())})

@@ -20,6 +20,7 @@ from tagsmith.cards.errors import ReleaseError
 from tagsmith.cards.hub_calls import settled, words
 from tagsmith.cards.hub_target import HubTarget
 from tagsmith.cards.manifest import FORMAT, FORMAT_KEY, MANIFEST_NAME, read_manifest
+from tagsmith.cards.model_page import is_model
 from tagsmith.cards.release import load_config
 
 _EXPECTED = "give a release folder, or org/name@tag for one on the Hub"
@@ -137,6 +138,11 @@ def _checked_manifest(name: str, folder: Path) -> dict[str, Any]:
         raise ReleaseError(
             f"{name} has a manifest of format {manifest[FORMAT_KEY]!r}, this version reads {FORMAT}; use the version"
             f" that made it: tagsmith {_made_with(manifest)}"
+        )
+    if is_model(manifest):
+        raise ReleaseError(
+            f"{name} is a trained model, and not a release of rows; serve it with --endpoint local:{name}, or look at"
+            " its card for the command that trained it"
         )
     configs = manifest.get("configs")
     splits = list(configs.values()) if isinstance(configs, dict) else [None]

@@ -46,6 +46,7 @@ def write_release(
     prompts: Mapping[str, str] | None = None,
     target: HubTarget | None = None,
     replace: bool = True,
+    tree: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a folder that `load_dataset` opens: card, explorer, Parquet files, pictures, prompts and manifest.
 
@@ -66,6 +67,7 @@ def write_release(
         prompts: file name (`prompt_file`) and text of each prompt template in use, kept in `prompts/`.
         target: where it will be published, which the card then names; without one it names the folder.
         replace: whether an earlier release may be replaced.
+        tree: tags as nested mappings, for the explorer (see `render_explorer`).
 
     Returns:
         The folder's absolute path.
@@ -97,7 +99,7 @@ def write_release(
                 for name, parts in splits.items()
                 for split, rows in parts.items()
             }
-            explorer = render_explorer(redact_text(card.title), shown, offline=bool(manifest["offline"]))
+            explorer = render_explorer(redact_text(card.title), shown, offline=bool(manifest["offline"]), tree=tree)
             (fresh / _EXPLORER).write_text(explorer, encoding="utf-8")
             to_disk(fresh)
             take_place(fresh, place)

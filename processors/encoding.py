@@ -50,8 +50,10 @@ def encode_texts(
         return len(set(numbers))
 
     model.eval()
-    one_thread_each = {"initializer": torch.set_num_threads, "initargs": (1,)}
-    with _threads_given_back(), ThreadPoolExecutor(workers, **one_thread_each) as pool:
+    with (
+        _threads_given_back(),
+        ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
         for done in pool.map(encode, list(_batches(model, texts, at_a_time))):
             advance(done)
     return made

@@ -1,8 +1,11 @@
-"""Tags with explanations, as a tagger answers them: the reply's schema and its reader."""
+"""Tags with explanations, as a tagger answers them: the reply's schema, its reader, and its writer for training."""
 
+import json
+from collections.abc import Iterable
 from typing import Any
 
 from tagsmith.processors.endpoint.request import UnparsedReplyError
+from tagsmith.processors.errors import InputError
 from tagsmith.processors.json_reply import read_json
 
 _TEXT = {"type": "string", "minLength": 1}
@@ -45,3 +48,15 @@ def read_explained_tags(text: str) -> list[tuple[str, str]]:
     if not pairs:
         raise UnparsedReplyError("the list of tags is empty; name at least one intention")
     return pairs
+
+
+def write_explained_tags(pairs: Iterable[tuple[str, str]]) -> str:
+    """(tag, explanation) pairs as the JSON list that distilled taggers answer; `read_explained_tags` reads it back.
+
+    Raises:
+        InputError: there are no tags, or a blank one.
+    """
+    listed = [{"tag": tag, "explanation": explanation} for tag, explanation in pairs]
+    if not listed or not all(entry["tag"].strip() for entry in listed):
+        raise InputError(f"tags to learn are {[entry['tag'] for entry in listed]}; expected at least one, none blank")
+    return json.dumps(listed, ensure_ascii=False)

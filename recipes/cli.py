@@ -12,9 +12,18 @@ RECIPES = {
     "tag-instruct": "all stages of Tag-Instruct, training included; goes on where it stopped",
     "build-tag-utility": "measure what each tag is worth, by the length of responses (Tag-Instruct)",
     "build-tag-preferences": "make preference pairs of tags, to train an expansion policy with DPO (Tag-Instruct)",
+    "train-sft": "fine-tune a student on rows, or a tagger on tagged rows (SFT)",
     "train-dpo": "train a tag-expansion policy on preference pairs by DPO (Tag-Instruct)",
+    "train-grpo": "train a tag-expansion policy by online RL on the utility of its tags (Tag-Instruct)",
     "evolve-tag-instruct": "make instructions harder through tags, round by round (Tag-Instruct)",
     "combine-tags": "write tasks that combine tags of high, low or any utility (Tag-Instruct)",
+    "tag-knowledge": "tag the atomic knowledge of each row by an act-critic loop, and score the rows (TAGS)",
+    "build-tag-pool": "tag instructions by aspects, and collect all tags in a pool (Tag-Evol)",
+    "evolve-tag-evol": "make instructions harder by a budget of tags, in one pass (Tag-Evol)",
+    "sweep-budget": "budgets 1 to 15: difficulty, acceptance, and where more tags stop to help (Tag-Evol)",
+    "transfer-tag-pools": "pools of some domains on the instructions of others (Tag-Evol)",
+    "evolve-evol-instruct": "evolve instructions by fixed operations, round by round: the baseline (Evol-Instruct)",
+    "grow-tag-tree": "grow a tree of topics over a dataset's tags, and anchor its rows at the leaves (TAGS)",
 }
 # What is done with a release; each is a module of this package.
 COMMANDS = {

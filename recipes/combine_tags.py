@@ -13,7 +13,7 @@ from datasets import Dataset
 
 from tagsmith.processors.endpoint.request import Parameters
 from tagsmith.processors.errors import InputError
-from tagsmith.processors.tag_instruct.responder import Responder
+from tagsmith.processors.responder import Responder
 from tagsmith.processors.tag_instruct.tag_combination import TagCombinations
 from tagsmith.processors.tag_instruct.tag_combiner import TagCombiner
 from tagsmith.recipes.arguments import EndpointArguments, ReleaseArguments

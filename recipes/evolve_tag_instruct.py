@@ -9,25 +9,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-import pyarrow as pa
 from datasets import Dataset
 
+from tagsmith.processors.answerability import AnswerabilityJudge
 from tagsmith.processors.endpoint.request import Parameters
 from tagsmith.processors.errors import InputError
+from tagsmith.processors.responder import Responder
 from tagsmith.processors.rows import to_rows
-from tagsmith.processors.tag_instruct.answerability import AnswerabilityJudge
 from tagsmith.processors.tag_instruct.candidate_choice import CandidateChoice
 from tagsmith.processors.tag_instruct.decode_checks import DecodeLimits
 from tagsmith.processors.tag_instruct.decoder import InstructionDecoder
 from tagsmith.processors.tag_instruct.expander import TagExpander
-from tagsmith.processors.tag_instruct.responder import Responder
 from tagsmith.processors.tag_instruct.rounds import SCHEMA, Rounds
 from tagsmith.recipes.arguments import DataArguments, EndpointArguments, ReleaseArguments
 from tagsmith.recipes.command import run
 from tagsmith.recipes.dry_run import dry_run
-from tagsmith.recipes.evolved_rows import blank_rejected, curves, with_source_columns
+from tagsmith.recipes.evolved_rows import all_rejected, blank_rejected, curves, with_source_columns
 from tagsmith.recipes.made import Made
 from tagsmith.recipes.parsing import parse
+from tagsmith.recipes.policy_facts import policy_facts
 from tagsmith.recipes.publish import Destination, publish
 from tagsmith.recipes.ranks import Ranks
 from tagsmith.recipes.row_status import split_by_status
@@ -55,7 +55,7 @@ class EvolveArguments:
         metadata={"help": "best-of-n (by score), prompt (the teacher's first answer), or policy (a trained one)."},
     )
     policy_endpoint: str | None = field(
-        default=None, metadata={"help": "Serves the trained policy, for --expansion policy: local:runs/policy, say."}
+        default=None, metadata={"help": "Serves the trained policy: local:runs/tag-policy, or local:org/policy@v1.0.0."}
     )
     policy_format: str = field(
         default="policy", metadata={"help": "policy (completes with the tag), or policy_explained (explains it first)."}
@@ -123,7 +123,7 @@ def make(
 
     final = rounds.final()
     _, failed = split_by_status(rounds.records)
-    rejected = _all_rejected(failed, unread)
+    rejected = all_rejected(failed, unread)
     configs = {
         "default": with_source_columns(final, seeds),
         "rounds": rounds.records,
@@ -135,7 +135,7 @@ def make(
     }
     offline = stages.offline
     counts = rounds.counts()
-    policy = [{"model": plan.expander.client.server.model, "role": "tag policy", "endpoint": "policy_endpoint"}]
+    policy = [policy_facts(own.policy_endpoint, plan.expander.client.server.model)] if own.policy_endpoint else []
     return Made(
         configs=configs,
         method="Tag-Instruct",
@@ -144,7 +144,7 @@ def make(
         prompts=stages.prompts,
         models=[
             {"model": plan.encoder.client.server.model, "role": "teacher", "endpoint": "endpoint"},
-            *(policy if own.expansion == "policy" else []),
+            *policy,
             {"model": tags.embedding_model, "role": "tag embeddings"},
         ],
         counts={
@@ -196,36 +196,29 @@ def _plan(endpoint: EndpointArguments, tags: ExpansionArguments, own: EvolveArgu
         n = tags.candidates if own.expansion == "best-of-n" else 1
         expander = TagExpander(endpoint=teacher, n=n, seed=tags.seed, parameters=sampled)
     decoded = Parameters(own.max_new_tokens, own.decode_temperature, seed=tags.seed if own.decode_temperature else None)
-    limits = DecodeLimits(max_characters=own.max_characters)
+    decoder = InstructionDecoder(
+        endpoint=teacher,
+        parameters=decoded,
+        limits=DecodeLimits(max_characters=own.max_characters),
+        embedder=embedder,
+    )
+    responder = Responder(
+        endpoint=teacher,
+        format=own.response_format,
+        column="new_instruction",
+        parameters=Parameters(own.max_new_tokens),
+    )
     return Round(
         encoder=tags.make_encoder(teacher),
         expander=expander,
         band=band,
         judge=judge,
-        scorer=tags.scorer(utility, embedder) if utility is not None else None,
+        scorer=tags.scorer(utility, embedder) if utility is not None else None,  # last: it embeds both pools
         choice=CandidateChoice("best-of-n" if own.expansion == "best-of-n" else "prompt"),
-        decoder=InstructionDecoder(endpoint=teacher, parameters=decoded, limits=limits, embedder=embedder),
+        decoder=decoder,
         answerability=AnswerabilityJudge(endpoint=teacher) if own.check_answerable else None,
-        responder=Responder(
-            endpoint=teacher,
-            format=own.response_format,
-            column="new_instruction",
-            parameters=Parameters(own.max_new_tokens),
-        )
-        if own.respond
-        else None,
+        responder=responder if own.respond else None,
     )
-
-
-def _all_rejected(failed: Dataset, unread: Dataset) -> Dataset:
-    """Rows that took part in no round, then the rounds that failed."""
-    if not len(unread):
-        return failed
-    empty = dict.fromkeys(SCHEMA.names) | {"iteration": 0, "attempts": 0, "generation_keys": []}
-    known = [name for name in ("id", "instruction", "response", "status", "reason") if name in unread.column_names]
-    records = [empty | row | {"root_id": row["id"]} for row in unread.select_columns(known)]
-    table = pa.Table.from_pylist(records, schema=SCHEMA)
-    return Dataset(pa.concat_tables([table, failed.data.table.cast(SCHEMA)]))
 
 
 if __name__ == "__main__":

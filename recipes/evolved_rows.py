@@ -6,13 +6,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, DatasetInfo, Features
 
+from tagsmith.processors.complexity_judge import ComplexityJudge
 from tagsmith.processors.endpoint.endpoint import Endpoint
 from tagsmith.processors.endpoint.request import Parameters
+from tagsmith.processors.evolved_rounds import EvolvedRounds
 from tagsmith.processors.explained_tags import TAGS_SCHEMA
 from tagsmith.processors.instag.tagger import InsTagTagger
-from tagsmith.processors.tag_instruct.complexity_judge import ComplexityJudge
-from tagsmith.processors.tag_instruct.iteration_curves import curve_rows, iteration_means
-from tagsmith.processors.tag_instruct.rounds import Rounds
+from tagsmith.processors.iteration_curves import curve_rows, iteration_means
 from tagsmith.processors.token_lengths import TokenCounter
 from tagsmith.recipes.row_status import reject_rows
 from tagsmith.recipes.stages import Stages
@@ -40,7 +40,22 @@ def with_source_columns(evolved: Dataset, seeds: Dataset) -> Dataset:
     return Dataset(table, info=DatasetInfo(features=features))
 
 
-def curves(rounds: Rounds, stages: Stages, endpoint: Endpoint) -> Dataset:
+def all_rejected(failed: Dataset, unread: Dataset) -> Dataset:
+    """Rows that took part in no round, then the rounds that failed; both as records."""
+    if not len(unread):
+        return failed
+    schema = failed.data.table.schema
+    empty = dict.fromkeys(schema.names) | {"iteration": 0, "attempts": 0, "generation_keys": []}
+    known = [name for name in schema.names if name in unread.column_names]
+    rows = unread.select_columns(known).to_list()
+    records = [
+        empty | {name: value for name, value in row.items() if value is not None} | {"root_id": row["id"]}
+        for row in rows
+    ]
+    return Dataset(pa.concat_tables([pa.Table.from_pylist(records, schema=schema), failed.data.table]))
+
+
+def curves(rounds: EvolvedRounds, stages: Stages, endpoint: Endpoint) -> Dataset:
     """Means over all rows in each round: InsTag tags a row, the judge's score, tokens, utility (Fig. 3).
 
     Output columns: iteration (``int``), rows (``int``), and the mean of each of MEASURES (``float | None``).

@@ -24,7 +24,7 @@ def collect_stages(stages: Sequence[tuple[GenerationStore | Recording, Dataset]]
     seen = pa.array([], pa.string())
     tables = [EXPORTED.empty_table()]
     for store, dataset in stages:
-        keys = _keys(dataset)
+        keys = keys_of(dataset)
         keys = keys.filter(pc.invert(pc.is_in(keys, seen)))
         seen = pa.concat_arrays([seen, keys])
         tables.append(store.export([bytes.fromhex(key) for key in keys.to_pylist()]))
@@ -32,7 +32,7 @@ def collect_stages(stages: Sequence[tuple[GenerationStore | Recording, Dataset]]
     return Dataset(pa.concat_tables(tables), fingerprint=generate_random_fingerprint())
 
 
-def _keys(dataset: Dataset) -> pa.Array:
+def keys_of(dataset: Dataset) -> pa.Array:
     """The keys of all rows, in the order of first use, each once."""
     batches = dataset.select_columns("generation_keys").with_format("arrow").iter(batch_size=10_000)
     parts = [pc.list_flatten(batch["generation_keys"]).cast(pa.string()) for batch in batches]

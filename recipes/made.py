@@ -30,6 +30,7 @@ class Made:
         artefacts: settings that named something made before, and the config that holds it here: a release can be made
             again from itself alone.
         summary: the recipe's own lines for the end of the run.
+        tree: makes the tags' tree for the explorer (see `render_explorer`), where the recipe has one.
     """
 
     configs: Mapping[str, Dataset]
@@ -46,3 +47,4 @@ class Made:
     default: str = "default"
     artefacts: Mapping[str, str] = field(default_factory=dict)
     summary: Sequence[tuple[str, str]] = field(default_factory=list)
+    tree: Callable[[], Mapping[str, Any]] | None = None

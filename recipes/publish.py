@@ -9,7 +9,7 @@ from typing import Any
 from tagsmith.cards.hub_checks import check_target
 from tagsmith.cards.hub_target import HubTarget
 from tagsmith.cards.manifest import build_manifest, read_manifest
-from tagsmith.cards.push import push_release
+from tagsmith.cards.push import Pushed, push_release
 from tagsmith.cards.quality_gates import check_gates, check_offline
 from tagsmith.cards.release import check_output_folder, prompt_file, write_release
 from tagsmith.processors.errors import InputError
@@ -103,6 +103,7 @@ def publish(
         pictures=made.pictures(),
         prompts={prompt_file(template.name): template.text for template in made.prompts},
         target=destination.target,
+        tree=made.tree() if made.tree else None,
     )
     seconds = (datetime.now(UTC) - started).total_seconds()
     rows_in, reasons = int(made.counts["rows_in"]), made.counts["rejected"]
@@ -128,16 +129,18 @@ def push(folder: Path, target: HubTarget, *, max_failed: float, allow_offline: b
     assert manifest is not None
     check_gates(manifest, max_failed=max_failed, allow_offline=allow_offline)
     pushed = push_release(folder, target)
-    print_table(
-        "Published already" if pushed.already else "Published",
-        [
-            ("repository", pushed.url),
-            ("release", f"{target.release}, commit {pushed.commit}"),
-            ("files", f"{pushed.files:,}, {pushed.bytes / 1e6:,.1f} MB"),
-            ("load it", pushed.load_line),
-            ("check it", f"tagsmith reproduce {target.repo_id}@{target.release}"),
-        ],
-    )
+    lines = [*pushed_lines(pushed, target), ("check it", f"tagsmith reproduce {target.repo_id}@{target.release}")]
+    print_table("Published already" if pushed.already else "Published", lines)
+
+
+def pushed_lines(pushed: Pushed, target: HubTarget) -> list[tuple[str, str]]:
+    """Lines on what was published, and how to load it."""
+    return [
+        ("repository", pushed.url),
+        ("release", f"{target.release}, commit {pushed.commit}"),
+        ("files", f"{pushed.files:,}, {pushed.bytes / 1e6:,.1f} MB"),
+        ("load it", pushed.load_line),
+    ]
 
 
 def settings_by_name(settings: Sequence[object]) -> dict[str, Any]:

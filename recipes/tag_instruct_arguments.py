@@ -47,8 +47,9 @@ class ExpansionArguments:
 
     def make_encoder(self, endpoint: Endpoint) -> TagEncoder:
         """The encoder of the variant."""
-        schema = None if self.encoder == "model" else BASE_TAGS_SCHEMA
-        return TagEncoder(endpoint=endpoint, variant=self.encoder, parameters=Parameters(64, json_schema=schema))
+        # An InsTagger explains each of its tags: 64 tokens would cut its reply off.
+        tokens, schema = (1024, None) if self.encoder == "model" else (64, BASE_TAGS_SCHEMA)
+        return TagEncoder(endpoint=endpoint, variant=self.encoder, parameters=Parameters(tokens, json_schema=schema))
 
     def alignment_checks(
         self, endpoint: Endpoint, embedder: Embedder

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagsmith.processors.errors import InputError
-from tagsmith.processors.tag_instruct.iteration_curves import IterationMean, curve_rows, iteration_means
+from tagsmith.processors.iteration_curves import IterationMean, curve_rows, iteration_means
 
 ROWS = Dataset.from_dict(
     {

@@ -17,8 +17,8 @@ from tagsmith.processors import hub_folder
 from tagsmith.processors.errors import InputError
 from tagsmith.processors.instag import normalizer as normalizer_module
 from tagsmith.processors.instag.normalizer import TagNormalizer
-from tagsmith.processors.instag.rule_aggregation import clean, rule_aggregation
 from tagsmith.processors.instag.vocabulary import TagVocabulary
+from tagsmith.processors.rule_aggregation import clean, rule_aggregation
 
 
 @dataclass

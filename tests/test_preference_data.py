@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagsmith.processors.errors import InputError
-from tagsmith.trainers.preference_data import prepare_pairs, split_by_prompt
+from tagsmith.trainers.preference_data import prepare_pairs
+from tagsmith.trainers.training_data import split_by_prompt
 
 
 class Words:

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from sklearn.cluster import DBSCAN
 
 from tagsmith.processors import close_pairs as close_pairs_module
+from tagsmith.processors import semantic_aggregation as semantic_module
 from tagsmith.processors.close_pairs import close_pairs
 from tagsmith.processors.embedding import TextEmbedder
 from tagsmith.processors.errors import InputError
-from tagsmith.processors.instag import semantic_aggregation as semantic_module
-from tagsmith.processors.instag.semantic_aggregation import dbscan, semantic_aggregation
+from tagsmith.processors.semantic_aggregation import dbscan, semantic_aggregation
 
 
 def sklearn_labels(vectors, eps, min_samples):

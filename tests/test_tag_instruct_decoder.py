@@ -10,7 +10,8 @@ from tagsmith.processors.endpoint.endpoint import Endpoint
 from tagsmith.processors.endpoint.request import UnparsedReplyError
 from tagsmith.processors.errors import InputError
 from tagsmith.processors.map_rows import map_rows
-from tagsmith.processors.tag_instruct.decode_checks import DecodeLimits, carries, problem_of
+from tagsmith.processors.rewrite_checks import carries
+from tagsmith.processors.tag_instruct.decode_checks import DecodeLimits, problem_of
 from tagsmith.processors.tag_instruct.decoder import InstructionDecoder
 
 PAGE = "Create an HTML page that displays a list of books and their authors."

@@ -15,7 +15,7 @@ from tagsmith.processors.map_rows import map_rows
 from tagsmith.processors.rows import to_rows
 from tagsmith.processors.seeds import load_seeds
 from tagsmith.processors.tag_instruct.encoder import BASE_TAGS_SCHEMA, PROMPTS, TagEncoder
-from tagsmith.processors.tag_instruct.tag_text import normalise_tag, tag_key
+from tagsmith.processors.tag_text import normalise_tag, tag_key
 
 ENCODER = TagEncoder()
 GOOD = ["code generation", "list processing", "analysis"]

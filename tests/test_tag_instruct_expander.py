@@ -22,7 +22,7 @@ from tagsmith.processors.tag_instruct.expansion_prompt import (
     format_completion,
     parse_completion,
 )
-from tagsmith.processors.tag_instruct.tag_text import normalise_tag
+from tagsmith.processors.tag_text import normalise_tag
 
 PROSE = "I would add something about safety, because safety always matters."
 

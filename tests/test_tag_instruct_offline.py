@@ -20,12 +20,13 @@ from tagsmith.processors.endpoint.offline.draw import Draw
 from tagsmith.processors.endpoint.offline.faults import Faults
 from tagsmith.processors.endpoint.offline.settings import OfflineSettings
 from tagsmith.processors.prompt_template import PromptTemplate
+from tagsmith.processors.rewrite_checks import carries
 from tagsmith.processors.seeds import load_seeds
-from tagsmith.processors.tag_instruct.decode_checks import DecodeLimits, carries, problem_of
+from tagsmith.processors.tag_instruct.decode_checks import DecodeLimits, problem_of
 from tagsmith.processors.tag_instruct.derived_meanings import DerivedMeanings
 from tagsmith.processors.tag_instruct.encoder import TagEncoder
 from tagsmith.processors.tag_instruct.expansion_prompt import parse_completion
-from tagsmith.processors.tag_instruct.tag_text import normalise_tag, tag_key
+from tagsmith.processors.tag_text import normalise_tag, tag_key
 
 TEXTS = st.text(max_size=200) | st.lists(
     st.sampled_from(["Write", "a_b", "poem", "code:", "\n", "12", "List's", "the", "data.", "?"]), max_size=12

@@ -196,6 +196,9 @@ def test_a_base_model_is_trained_and_expands() -> None:
     assert Path("all/policy/model.safetensors").is_file()
     evolved = manifest("all/evolved")
     assert [record["role"] for record in evolved["models"]][:2] == ["teacher", "tag policy"]
+    policy = evolved["models"][1]
+    assert policy["model"] == f"policy@{policy['content_hash']}"
+    assert (policy["trained_by"], policy["trained_on"]) == ("train_dpo", manifest("all/policy")["inputs"][0]["name"])
     records = rows_of("all/evolved", "rounds")
     assert len(records) == 2 * len(ROWS)
     kept = sum(row["status"] == "ok" for row in records if row["iteration"])

@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from tagsmith.processors.endpoint.connect import close_clients
 from tagsmith.processors.endpoint.endpoint import Endpoint
 from tagsmith.processors.map_rows import map_rows
+from tagsmith.processors.responder import Responder
 from tagsmith.processors.tag_instruct.alignment import AlignmentJudge
 from tagsmith.processors.tag_instruct.candidate_choice import CandidateChoice
 from tagsmith.processors.tag_instruct.decoder import InstructionDecoder
 from tagsmith.processors.tag_instruct.encoder import TagEncoder
 from tagsmith.processors.tag_instruct.expander import TagExpander
-from tagsmith.processors.tag_instruct.responder import Responder
 
 ROWS = 30
 N = 3

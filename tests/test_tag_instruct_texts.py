@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 from datasets import Dataset
 
+from tagsmith.processors.answerability import AnswerabilityJudge
+from tagsmith.processors.complexity_judge import ComplexityJudge
 from tagsmith.processors.endpoint.endpoint import Endpoint
 from tagsmith.processors.endpoint.request import UnparsedReplyError
 from tagsmith.processors.errors import InputError
 from tagsmith.processors.map_rows import map_rows
+from tagsmith.processors.responder import Responder
 from tagsmith.processors.rows import to_rows
 from tagsmith.processors.seeds import load_seeds
-from tagsmith.processors.tag_instruct.answerability import AnswerabilityJudge
-from tagsmith.processors.tag_instruct.complexity_judge import ComplexityJudge
 from tagsmith.processors.tag_instruct.derived_meanings import DerivedMeanings
 from tagsmith.processors.tag_instruct.reconstruction import InstructionReconstructor
-from tagsmith.processors.tag_instruct.responder import Responder
 from tagsmith.processors.tag_instruct.tag_combiner import TagCombiner
 
 

@@ -19,6 +19,7 @@ from tagsmith.cards.dataset_card import CardText
 from tagsmith.cards.errors import ReleaseError
 from tagsmith.cards.hub_target import HubTarget
 from tagsmith.cards.manifest import COUNTS, build_manifest
+from tagsmith.cards.model_release import check_model_output
 from tagsmith.cards.push import push_release
 from tagsmith.cards.release import write_release
 from tagsmith.processors.endpoint.endpoint import Endpoint
@@ -29,15 +30,18 @@ from tagsmith.processors.prompt_template import PromptTemplate
 from tagsmith.processors.tag_instruct.expander import TagExpander
 from tagsmith.processors.tag_instruct.expansion_prompt import expansion_messages
 from tagsmith.recipes import train_dpo as recipe
+from tagsmith.recipes.arguments import DataArguments
 from tagsmith.recipes.command import run
 from tagsmith.recipes.parsing import parse
-from tagsmith.recipes.preference_source import load_pairs
-from tagsmith.recipes.train_dpo_card import card_text, curves
-from tagsmith.trainers import dpo
+from tagsmith.recipes.train_card import curves
+from tagsmith.recipes.train_dpo_card import PANELS, card_text
+from tagsmith.recipes.training_source import load_training_source
+from tagsmith.trainers import dpo, training
 from tagsmith.trainers.base_model import BaseModel
 from tagsmith.trainers.batch import accumulation_steps
 from tagsmith.trainers.dpo_settings import DPOSettings
 from tagsmith.trainers.tiny_model import build_tiny_model
+from tagsmith.trainers.training import Start
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 GOOD, BAD = ("edge cases", "proof", "error analysis"), ("small talk", "greeting", "hello")
@@ -69,7 +73,7 @@ def settings(**changes):
 
 def train(work, pairs=PAIRS, base_model="tiny:", **changes):
     more = {name: changes.pop(name) for name in ("chat_template", "pad_token", "revision") if name in changes}
-    return dpo.train_dpo(settings(**changes), pairs, work, base_model=base_model, progress=False, **more)
+    return dpo.train_dpo(settings(**changes), pairs, work, Start(base_model, **more), progress=False)
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +118,7 @@ def stop_after(step, monkeypatch):
             if state.global_step == step + 1:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(dpo, "watch_loss", lambda trainer: trainer.add_callback(Stop()))
+    monkeypatch.setattr(training, "watch_loss", lambda trainer: trainer.add_callback(Stop()))
 
 
 def test_an_interrupted_run_ends_as_an_undisturbed_one(tmp_path, monkeypatch):
@@ -176,7 +180,7 @@ def test_a_batch_that_cannot_be_made(batch, per_device, world, remedy):
 
 def test_a_launcher_that_the_trainer_does_not_see_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr(dpo, "_config", lambda *_: SimpleNamespace(world_size=1))
+    monkeypatch.setattr(dpo, "DPOConfig", lambda **_: SimpleNamespace(world_size=1))
     with pytest.raises(InputError, match="the launcher started 2 processes, but the trainer sees 1"):
         train(tmp_path / "work", batch_size=16)
 
@@ -235,7 +239,7 @@ def test_bf16_needs_a_gpu(tmp_path, tiny, no_step):
 
 @pytest.mark.parametrize("package", ["peft", "trackio"])
 def test_packages_that_are_not_there(package, tmp_path, no_step, monkeypatch):
-    monkeypatch.setattr("tagsmith.trainers.dpo_settings.find_spec", lambda name: None)
+    monkeypatch.setattr("tagsmith.trainers.training_settings.find_spec", lambda name: None)
     changes = {"lora_rank": 8} if package == "peft" else {"tracker": "trackio"}
     with pytest.raises(InputError, match=f"{package}.* not installed; `pip install {package}`"):
         train(tmp_path / "work", **changes)
@@ -368,6 +372,7 @@ def test_a_policy_is_trained_released_served_and_expands_tags(tmp_path, store_pa
     manifest = json.loads(files["manifest.json"])
     assert sorted(files) == [
         "README.md",
+        "card.json",
         "chat_template.jinja",
         "config.json",
         "generation_config.json",
@@ -418,10 +423,10 @@ def test_a_policy_is_trained_released_served_and_expands_tags(tmp_path, store_pa
     assert (said["tag"] or said["raw_reply"]).split()[0] in {tag.split()[0] for tag in GOOD}
 
     # A second run may replace it, since nothing else is in there.
-    recipe.check_model_output(output)
+    check_model_output(output)
     (output / "notes.txt").write_text("mine")
     with pytest.raises(ReleaseError, match=r"holds what no release of a model put there \(notes.txt\)"):
-        recipe.check_model_output(output)
+        check_model_output(output)
 
 
 def arguments(*words):
@@ -463,7 +468,7 @@ def test_a_policy_is_pushed_and_its_pairs_say_so(tmp_path, logged_in):
     [
         ("--push_to_hub lab/policy", "--push_to_hub org/name and --release v1.0.0 belong together"),
         ("--release v1.0.0", "--push_to_hub org/name and --release v1.0.0 belong together"),
-        ("--link_dataset", "--link_dataset needs pairs on the Hub"),
+        ("--link_dataset", "--link_dataset needs data on the Hub"),
         ("--beta 0", "beta is 0.0; expected above 0 and at most 10"),
         ("--batch_size many", "invalid int value: 'many'"),
         ("--leaning_rate 1e-4", "unknown flag --leaning_rate, did you mean --learning_rate?"),
@@ -496,19 +501,20 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, no_step, capsys):
 
 @pytest.mark.parametrize("name", ["demo", "paper"])
 def test_the_shipped_configs(name):
-    policy, training, release = parse("train_dpo", "", recipe.ARGUMENTS, ["--config", name])
+    data, _, training, release = parse("train_dpo", "", recipe.ARGUMENTS, ["--config", name])
     training.check()
     assert accumulation_steps(training.batch_size, training.per_device_batch_size, 1) > 1
     assert release.target() is None
-    assert policy.pairs.startswith("runs/")
+    assert data.pairs.startswith("runs/")
     if name == "paper":  # App. D.4
         asked = (training.beta, training.learning_rate, training.batch_size, training.epochs, training.max_steps)
         assert asked == (0.1, 5e-5, 128, 1.0, None)
 
 
 def test_what_a_release_says_of_its_pairs(tmp_path):
-    source = load_pairs(str(release_pairs(tmp_path / "pairs", config={"explain": True}, offline=True)))
-    assert (len(source.pairs), source.explain, source.offline, source.target) == (40, True, True, None)
+    pairs = release_pairs(tmp_path / "pairs", config={"explain": True}, offline=True)
+    source = load_training_source(DataArguments(dataset=str(pairs)))
+    assert (len(source.rows), source.settings, source.offline, source.target) == (40, {"explain": True}, True, None)
     assert source.facts.keys() == {"name", "rows", "content_hash", "license"}
     text = card_text(settings(), untrained(), {"name": "pairs"}, "org/base", explain=True)
     assert text.endpoint_command[-2:] == ("--policy_format", "policy_explained")
@@ -535,7 +541,7 @@ def test_curves_take_the_last_value_of_a_step():
         {"step": 2, "eval_loss": 0.6},
         {"step": 2, "eval_loss": 0.55, "train_runtime": 3.0},
     ]
-    assert curves(log) == {
+    assert curves(log, PANELS) == {
         "Loss": {"training": [(1, 0.69), (2, 0.5)], "evaluation": [(2, 0.55)]},
         "Margin of the rewards": {"training": [(1, 0.0), (2, 0.2)]},
     }

@@ -25,6 +25,7 @@ from tagsmith.processors.endpoint.local_folder import (
     content_hash,
 )
 from tagsmith.processors.errors import EndpointError, InputError
+from tagsmith.trainers.chat_template import read_chat_template
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class BaseModel:
     Args:
         name: as it was given: a Hub name, or a folder.
         folder: where its files are; for one from the Hub, in the Hub's cache.
-        tokenizer: with a chat template and a pad token.
+        tokenizer: with a pad token, and with a chat template where one is needed.
         window: the longest sequence that it takes, in tokens; None where its config does not say.
         commit: on the Hub; None for a folder.
         license: as its card says, if it does.
@@ -55,14 +56,16 @@ class BaseModel:
         revision: str | None = None,
         chat_template: str | None = None,
         pad_token: str | None = None,
+        needs_chat_template: bool = True,
     ) -> "BaseModel":
         """Fetch a model's files if they are on the Hub, and load its tokenizer.
 
         Args:
             name: a folder, or a model on the Hub.
             revision: branch, tag or commit on the Hub.
-            chat_template: a Jinja file, for a tokenizer without a template, or in place of its own.
+            chat_template: a Jinja file, `alpaca` or `vicuna`, for a tokenizer without a template, or in its place.
             pad_token: a token of the vocabulary to pad with, for a tokenizer without one.
+            needs_chat_template: whether the training data are conversations.
 
         Raises:
             InputError: no such model, files are missing or damaged, no chat template, or no pad token; says what to do.
@@ -83,11 +86,11 @@ class BaseModel:
         except Exception as error:  # the library raises many kinds
             raise _unreadable(name, error) from error
         if chat_template is not None:
-            tokenizer.chat_template = _template(chat_template)
-        if not tokenizer.chat_template:
+            tokenizer.chat_template = read_chat_template(chat_template, tokenizer)
+        if needs_chat_template and not tokenizer.chat_template:
             raise InputError(
-                f"base model {name} has no chat template, and pairs are conversations; take its instruct version, or"
-                " give a Jinja file with --chat_template"
+                f"base model {name} has no chat template, and the data are conversations; take its instruct version, or"
+                " give a Jinja file with --chat_template (or one of ours: alpaca, vicuna)"
             )
         if pad_token is not None:
             if pad_token not in tokenizer.get_vocab():
@@ -179,13 +182,6 @@ def _licence(folder: Path) -> str | None:
     except (OSError, ValueError):  # no card, or one without readable metadata
         return None
     return licence if isinstance(licence, str) else None
-
-
-def _template(path: str) -> str:
-    try:
-        return Path(path).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"chat template {path} cannot be read ({_line(error)}); give a Jinja file in UTF-8") from error
 
 
 def _unreadable(name: str, error: Exception) -> InputError:

@@ -13,12 +13,15 @@ import orjson
 _RUN, _STATE = "run.json", "trainer_state.json"
 
 
-def start_or_continue(work: Path, identity: Mapping[str, Any]) -> None:
+def start_or_continue(work: Path, identity: Mapping[str, Any]) -> str:
     """Make the work folder; checkpoints of a run with other settings, data or model are deleted.
 
     Args:
         work: where the trainer saves its checkpoints.
         identity: whatever the weights depend on.
+
+    Returns:
+        A hash of the identity: the run's name.
     """
     said = orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)
     digest = blake2b(said, digest_size=16).hexdigest()
@@ -27,6 +30,7 @@ def start_or_continue(work: Path, identity: Mapping[str, Any]) -> None:
         for folder in _checkpoints(work):
             shutil.rmtree(folder)
         marker.write_text(digest)
+    return digest
 
 
 def last_checkpoint(work: Path) -> Path | None:

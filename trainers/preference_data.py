@@ -1,37 +1,19 @@
 """Preference pairs as TRL's DPOTrainer takes them: looked at before the first step, and split for evaluation."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 
-import orjson
 from datasets import Dataset
 
 from tagsmith.processors.errors import InputError
+from tagsmith.trainers.training_data import TrainingData, split_by_prompt
 
 COLUMNS = ("prompt", "chosen", "rejected")
 
 
-@dataclass(frozen=True)
-class PreferenceData:
-    """Pairs that are ready for the trainer.
-
-    Args:
-        train, evaluation: columns `prompt`, `chosen`, `rejected`; no prompt is in both. `evaluation` may have no rows.
-        rows: pairs that came in.
-        left_out: how many were not taken, by reason.
-    """
-
-    train: Dataset
-    evaluation: Dataset
-    rows: int
-    left_out: Mapping[str, int]
-
-
 def prepare_pairs(
     pairs: Dataset, tokenizer: Any, *, max_length: int, evaluation_share: float, seed: int
-) -> PreferenceData:
+) -> TrainingData:
     """Check the pairs, leave out those that teach nothing or would be cut, and set some prompts aside.
 
     Input columns:
@@ -44,8 +26,7 @@ def prepare_pairs(
         max_length: of prompt and completion, in tokens. TRL would cut a longer pair at its end, which is the tag, so it
             is left out (`too_long`).
         evaluation_share: share of the distinct prompts to set aside; 0 for none.
-        seed: of the split, which depends on nothing else but the prompts: not on their order, and not on other rows
-            but for their number.
+        seed: of the split (see `split_by_prompt`).
 
     Raises:
         InputError: a column is missing, there are no pairs, a row has another form (named by its id), all pairs have
@@ -80,31 +61,7 @@ def prepare_pairs(
         )
     left_out = {"no_preference": len(pairs) - len(kept), "too_long": len(kept) - len(short)}
     train, evaluation = split_by_prompt(kept.select(short), evaluation_share, seed)
-    return PreferenceData(train, evaluation, len(pairs), {name: rows for name, rows in left_out.items() if rows})
-
-
-def split_by_prompt(pairs: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
-    """Training and evaluation pairs; pairs of one prompt stay together.
-
-    Raises:
-        InputError: the share is not in [0, 1), or leaves one side without a prompt.
-    """
-    if not 0 <= share < 1:
-        raise InputError(f"evaluation_share is {share}; expected a share of the prompts from 0 to below 1")
-    keys = [_draw(prompt, seed) for prompt in pairs["prompt"]]
-    distinct = sorted(set(keys))
-    # At least one where any are asked for; a rounded 0 would silently evaluate nothing.
-    aside = max(1, round(share * len(distinct))) if share else 0
-    if aside == len(distinct):
-        raise InputError(
-            f"evaluation_share {share} of {len(distinct)} distinct prompts leaves none to train on; give more pairs, or"
-            " --evaluation_share 0"
-        )
-    chosen = set(distinct[:aside])
-    sides: tuple[list[int], list[int]] = ([], [])
-    for number, key in enumerate(keys):
-        sides[key in chosen].append(number)
-    return pairs.select(sides[0]), pairs.select(sides[1])
+    return TrainingData(train, evaluation, len(pairs), {name: rows for name, rows in left_out.items() if rows})
 
 
 def _check_pair(name: Any, pair: Mapping[str, Any]) -> None:
@@ -129,11 +86,6 @@ def _is_message(message: Any) -> bool:
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:59]}…"
-
-
-def _draw(prompt: Any, seed: int) -> bytes:
-    """A number for each prompt, the same on every machine."""
-    return blake2b(orjson.dumps([seed, prompt]), digest_size=16).digest()
 
 
 def _tokens(tokenizer: Any, pair: Mapping[str, Any]) -> int:

@@ -16,9 +16,9 @@ class LossBar(ProgressCallback):  # type: ignore[misc]
     """Steps done, and the figures of the last log behind them."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        """Show loss and accuracy of the rewards."""
+        """Show the loss, and how well a policy does: accuracy of the rewards, or reward and valid completions."""
         if state.is_world_process_zero and self.training_bar is not None:
-            shown = {"loss": "loss", "rewards/accuracies": "accuracy"}
+            shown = {"loss": "loss", "rewards/accuracies": "accuracy", "reward": "reward", "valid": "valid"}
             figures = {name: f"{logs[key]:.3f}" for key, name in shown.items() if key in (logs or {})}
             if figures:
                 self.training_bar.set_postfix(figures, refresh=False)

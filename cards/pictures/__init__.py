@@ -2,10 +2,15 @@
 
 from tagsmith.cards.pictures.canvas import LOOKS, THEMES, Look, Picture, Theme, canvas
 from tagsmith.cards.pictures.complexity_histogram import complexity_histogram
-from tagsmith.cards.pictures.curves import iteration_curves, training_curve
+from tagsmith.cards.pictures.curves import budget_curves, iteration_curves, training_curve
 from tagsmith.cards.pictures.diversity_complexity import Point, diversity_complexity
+from tagsmith.cards.pictures.heat_grid import heat_grids
 from tagsmith.cards.pictures.length_distributions import length_distributions
+from tagsmith.cards.pictures.outcomes import outcomes
 from tagsmith.cards.pictures.score_distributions import score_distributions
+from tagsmith.cards.pictures.tag_frequency import tag_frequency
+from tagsmith.cards.pictures.tag_tree import tag_tree
+from tagsmith.cards.pictures.tags_by_aspect import tags_by_aspect
 from tagsmith.cards.pictures.top_tags import top_tags, top_tags_caption
 from tagsmith.cards.pictures.utility_quartiles import utility_quartiles
 
@@ -16,12 +21,18 @@ __all__ = [
     "Picture",
     "Point",
     "Theme",
+    "budget_curves",
     "canvas",
     "complexity_histogram",
     "diversity_complexity",
+    "heat_grids",
     "iteration_curves",
     "length_distributions",
+    "outcomes",
     "score_distributions",
+    "tag_frequency",
+    "tag_tree",
+    "tags_by_aspect",
     "top_tags",
     "top_tags_caption",
     "training_curve",

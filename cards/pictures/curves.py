@@ -44,7 +44,24 @@ def training_curve(panels: Mapping[str, Panel], path: str | Path, theme: Theme =
     _draw(panels, "Optimizer step", path, theme)
 
 
-def _draw(panels: Mapping[str, Panel], x_label: str, path: str | Path, theme: Theme) -> None:
+def budget_curves(
+    panels: Mapping[str, Panel], path: str | Path, theme: Theme = "light", *, saturation: float | None = None
+) -> None:
+    """How measures move with the budget, the number of tags that a row takes up.
+
+    Args:
+        panels: for each measure its lines by name: (budget, value).
+        saturation: the budget from which more tags no longer help, drawn as a dashed line in each panel.
+
+    Raises:
+        ReleaseError: no panels, or a panel without points or with more than six lines.
+    """
+    _draw(panels, "Budget (tags a row)", path, theme, saturation)
+
+
+def _draw(
+    panels: Mapping[str, Panel], x_label: str, path: str | Path, theme: Theme, marked: float | None = None
+) -> None:
     bad = [name for name, lines in panels.items() if not 1 <= len(lines) <= _MOST_LINES or not all(lines.values())]
     if not panels or bad:
         raise ReleaseError(f"curves need panels of one to {_MOST_LINES} lines with points, got {bad or 'no panels'}")
@@ -55,13 +72,16 @@ def _draw(panels: Mapping[str, Panel], x_label: str, path: str | Path, theme: Th
         cells = figure.subplots(rows, columns, sharex=True, squeeze=False).flatten().tolist()
         for axes, (title, lines) in zip(cells, panels.items(), strict=False):
             _panel(axes, title, lines, names, look)
+            if marked is not None:
+                axes.axvline(marked, color=look.ink, linewidth=1, linestyle="--")
         for axes in cells[len(panels) :]:
             axes.set_visible(False)
         for axes in cells[len(panels) - columns : len(panels)]:
             axes.tick_params(labelbottom=True)
             axes.set_xlabel(x_label)
         if len(names) > 1:
-            shown = {text.get_label(): text for axes in cells for text in axes.lines}
+            shortened = [shorten(name, 40) for name in names]
+            shown = {line.get_label(): line for axes in cells for line in axes.lines if line.get_label() in shortened}
             figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=min(3, len(shown)))
 
 

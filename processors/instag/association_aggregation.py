@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tagsmith.processors.instag.merge_tags import merge_tags
+from tagsmith.processors.merge_tags import merge_tags
 from tagsmith.processors.tag_sets import TagSets
 
 RULES_SCHEMA = pa.schema(

@@ -12,10 +12,10 @@ from tagsmith.processors.embedding import Embedder, TextEmbedder
 from tagsmith.processors.errors import InputError
 from tagsmith.processors.hub_folder import find_folder, push_folder
 from tagsmith.processors.instag.association_aggregation import RULES_SCHEMA, association_aggregation
-from tagsmith.processors.instag.merge_tags import merge_tags
-from tagsmith.processors.instag.rule_aggregation import frequency_filter, rule_aggregation
-from tagsmith.processors.instag.semantic_aggregation import semantic_aggregation
 from tagsmith.processors.instag.vocabulary import TagVocabulary, tag_table
+from tagsmith.processors.merge_tags import merge_tags
+from tagsmith.processors.rule_aggregation import frequency_filter, rule_aggregation
+from tagsmith.processors.semantic_aggregation import semantic_aggregation
 from tagsmith.processors.tag_sets import TagSets, read_tag_sets
 from tagsmith.processors.text_lists import text_lists
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from tagsmith.processors.errors import InputError
 from tagsmith.processors.instag.association_aggregation import RULES_SCHEMA
-from tagsmith.processors.instag.rule_aggregation import clean, stems
+from tagsmith.processors.rule_aggregation import clean, stems
 from tagsmith.processors.tag_sets import TagSets
 
 TAGS_SCHEMA = pa.schema(

@@ -75,23 +75,31 @@ class AlignmentBand:
         return columns
 
     def _vectors(self, rows: Sequence[Row]) -> dict[str, Any]:
-        texts: dict[str, None] = {}
+        """Of all tags and, where a candidate is near none of the row's, of the instruction, which takes far longer."""
+        tags: dict[str, None] = {}
         for row in rows:
-            texts[text_of(row)] = None
-            texts.update(dict.fromkeys(cell(row, "base_tags")))
-            texts.update((candidate["tag"], None) for candidate in cell(row, "candidates") if candidate["status"] == OK)
-        return dict(zip(texts, self.embedder.encode(list(texts)), strict=True)) if texts else {}
+            tags.update(dict.fromkeys(cell(row, "base_tags")))
+            tags.update((candidate["tag"], None) for candidate in cell(row, "candidates") if candidate["status"] == OK)
+        vector = dict(zip(tags, self.embedder.encode(list(tags)), strict=True)) if tags else {}
+        whole = dict.fromkeys(text_of(row) for row in rows if self._needs_whole(row, vector))
+        return vector | (dict(zip(whole, self.embedder.encode(list(whole)), strict=True)) if whole else {})
+
+    def _needs_whole(self, row: Row, vector: Mapping[str, Any]) -> bool:
+        base = np.stack([vector[tag] for tag in row["base_tags"]])
+        tags = (candidate["tag"] for candidate in row["candidates"] if candidate["status"] == OK)
+        return any(float((base @ vector[tag]).max()) < self.low for tag in tags)
 
     def _judged(self, row: Row, vector: Mapping[str, Any]) -> list[dict[str, Any]]:
         base = np.stack([vector[tag] for tag in row["base_tags"]])
-        whole = vector[text_of(row)]
         judged = []
         for candidate in row["candidates"]:
             reason = ""
             if candidate["status"] == OK:
                 this = vector[candidate["tag"]]
                 near = base @ this
-                best = max(float(near.max()), float(whole @ this))
+                best = float(near.max())
+                if best < self.low:
+                    best = max(best, float(vector[text_of(row)] @ this))
                 if best < self.low:
                     reason = f"alignment: the nearest of tags and instruction has cosine {best:.2f}, below {self.low}"
                 elif near.max() >= self.high:

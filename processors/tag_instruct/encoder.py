@@ -15,7 +15,7 @@ from tagsmith.processors.json_reply import read_json
 from tagsmith.processors.one_prompt import OnePromptProcessor, text_of
 from tagsmith.processors.prompt_template import PromptTemplate
 from tagsmith.processors.reply_sections import section, without_thoughts
-from tagsmith.processors.tag_instruct.tag_text import normalise_tag, tag_key
+from tagsmith.processors.tag_text import normalise_tag, tag_key
 
 TAGS = 3
 MOST_WORDS = 2

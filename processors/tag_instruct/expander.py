@@ -14,7 +14,7 @@ from tagsmith.processors.generation_processor import OK, REJECTED, Row
 from tagsmith.processors.one_prompt import OnePromptProcessor, cell, text_of
 from tagsmith.processors.prompt_template import PromptTemplate
 from tagsmith.processors.tag_instruct.expansion_prompt import Completion, expansion_messages, parse_completion
-from tagsmith.processors.tag_instruct.tag_text import tag_key
+from tagsmith.processors.tag_text import tag_key
 
 PROMPTS = {
     "question": "tag_instruct/expand",

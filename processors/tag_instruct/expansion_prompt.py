@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from tagsmith.processors.endpoint.request import Message, UnparsedReplyError
 from tagsmith.processors.prompt_template import PromptTemplate
 from tagsmith.processors.reply_sections import section, without_thoughts
-from tagsmith.processors.tag_instruct.tag_text import normalise_tag
+from tagsmith.processors.tag_text import normalise_tag
 
 MOST_WORDS = 4
 _QUOTED_LENGTH = 60
 # What chat models put before a tag when they should give it alone.
 _LABEL = re.compile(r"^\W*(?:the )?(?:new )?tag\W*(?:is|would be)?\W*:\W*", re.IGNORECASE)
+
+
+class NotOneTagError(UnparsedReplyError):
+    """Something is said, but it is no single tag: several tags, prose, or more words than a tag has."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +58,14 @@ def parse_completion(text: str) -> Completion:
     is the rest of the line behind the last `[New Tag]`, or of the next line when nothing else is on that one.
 
     Raises:
-        UnparsedReplyError: no tag, prose instead of a tag, several tags, or a tag of more than 4 words.
+        UnparsedReplyError: there is no tag. NotOneTagError, which is one: several tags, prose, or more than 4 words.
     """
     bare = without_thoughts(text)
     explanation = ""
     if (behind := section(bare, "New Tag")) is None:
         lines = bare.splitlines()
         if len(lines) > 1:
-            raise UnparsedReplyError(f"there is no line [New Tag], and more than one line: {_quoted(bare)}")
+            raise NotOneTagError(f"there is no line [New Tag], and more than one line: {_quoted(bare)}")
         written = _LABEL.sub("", lines[0])
     else:
         written = behind.partition("\n")[0]
@@ -72,9 +76,9 @@ def parse_completion(text: str) -> Completion:
     if not tag:
         raise UnparsedReplyError("there is no tag in the answer")
     if re.search(r"[,;:]\s", tag):
-        raise UnparsedReplyError(f"expected one tag alone, got {_quoted(written)}")
+        raise NotOneTagError(f"expected one tag alone, got {_quoted(written)}")
     if len(tag.split()) > MOST_WORDS:
-        raise UnparsedReplyError(f"a tag has at most {MOST_WORDS} words, got {_quoted(written)}")
+        raise NotOneTagError(f"a tag has at most {MOST_WORDS} words, got {_quoted(written)}")
     return Completion(tag, explanation)
 
 

@@ -11,7 +11,8 @@ from tagsmith.processors.endpoint.request import Parameters, Reply, Request
 from tagsmith.processors.generation_processor import Row
 from tagsmith.processors.one_prompt import OnePromptProcessor, cell, cut_off
 from tagsmith.processors.reply_sections import without_thoughts
-from tagsmith.processors.tag_instruct.decode_checks import DecodeLimits, carries
+from tagsmith.processors.rewrite_checks import carries
+from tagsmith.processors.tag_instruct.decode_checks import DecodeLimits
 
 
 @dataclass(kw_only=True)

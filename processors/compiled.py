@@ -1,0 +1,49 @@
+"""Functions compiled by Numba where it is installed, and run as plain Python, with a warning, where it is not."""
+
+import contextlib
+import importlib
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+logger = logging.getLogger(__name__)
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+numba: Any = None
+with contextlib.suppress(ImportError):
+    numba = importlib.import_module("numba")
+
+
+def compiled(function: Function) -> Function:
+    """Compile at the first call and keep the machine code on disk beside the source (or in the user's cache).
+
+    Numba notices a change of a function's own file only. So functions that call each other belong in one file.
+    """
+    if numba is None:
+        return function
+    fast: Function = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    return fast
+
+
+def announce(function: Callable[..., Any], what: str) -> None:
+    """Say on the log, before the first call, what will take time: compiling, or running without a compiler."""
+    if numba is None:
+        logger.warning(
+            "Numba is not installed: %s runs as plain Python, some 100 times slower; pip install numba", what
+        )
+    elif numba.config.DISABLE_JIT:
+        logger.warning("NUMBA_DISABLE_JIT is set: %s runs as plain Python, some 100 times slower", what)
+    elif not getattr(function, "signatures", ()) and not _has_kept_code(function):
+        logger.warning("compiling %s, once on this machine: a few seconds", what)
+
+
+def _has_kept_code(function: Any) -> bool:
+    folder = function.stats.cache_path
+    if not folder or not os.path.isdir(folder):
+        return False
+    source = Path(function.py_func.__code__.co_filename)
+    kept = list(Path(folder).glob(f"{source.stem}.{function.__name__}-*.nbi"))
+    return any(index.stat().st_mtime >= source.stat().st_mtime for index in kept)

@@ -1,0 +1,72 @@
+"""What the release of `transfer_tag_pools` says of itself: words, tables, the grid."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from datasets import Dataset
+
+from tagsmith.cards.dataset_card import CardText
+from tagsmith.cards.pictures import Picture, heat_grids
+from tagsmith.recipes.tag_evol_words import CITATION, CONFIGS, OFFLINE_LIMIT, PAPER, costs_table
+from tagsmith.recipes.tag_instruct_words import who
+
+_NOTES = {
+    "default": "a row a pair of pool and domain: outcomes, difficulty, lengths",
+    "rounds": "every row under every pool, in the order of the pools; the seeds as round 0",
+    "pools": "the pools, one under the other",
+    "sources": "the rows as they were read, one dataset under the other",
+}
+_GRIDS = {"acceptance": ("Accepted (%)", 100), "grounding": ("Grounded (%)", 100), "difficulty": ("Difficulty", 1)}
+
+
+def card_text(
+    configs: Mapping[str, Dataset], pools: Sequence[str], domains: Sequence[str], budget: int, offline: bool
+) -> CardText:
+    """The card's words and tables."""
+    grid = configs["default"].to_list()
+    columns = ("pool", "domain", "rows", "accepted", "acceptance", "grounding", "difficulty", "different_tags")
+    shown = [
+        tuple(round(cell[name], 3) if isinstance(cell[name], float) else cell[name] for name in columns)
+        for cell in grid
+    ]
+    return CardText(
+        title=f"Tag pools of {len(pools)} domains on the instructions of {len(domains)}",
+        summary=(
+            f"{who(offline)} rewrote the same instructions of each domain ({', '.join(domains)}) with {budget} tags"
+            f" from each pool ({', '.join(pools)}).",
+            "Where a row has another pool than its domain, tags were carried over from one domain to another.",
+        ),
+        configs={name: _NOTES.get(name) or CONFIGS[name] for name in configs},
+        citation=CITATION,
+        differences=("The paper names transfer between domains as open and shows none.",),
+        limits=(OFFLINE_LIMIT,) if offline else (),
+        tables=[
+            {"title": "Figures by pool and domain", "columns": columns, "rows": shown},
+            costs_table(configs["costs"], sum(cell["accepted"] for cell in grid)),
+        ],
+        paper=PAPER,
+        language_creators=("found", "machine-generated"),
+        tags=("tag-evol", "synthetic"),
+    )
+
+
+def pictures(grid: Sequence[Mapping[str, Any]], pools: Sequence[str], domains: Sequence[str]) -> list[Picture]:
+    """The figures as grids of pools and domains."""
+    of = {(cell["pool"], cell["domain"]): cell for cell in grid}
+    grids = {
+        title: [[_times(of[pool, domain][name], factor) for domain in domains] for pool in pools]
+        for name, (title, factor) in _GRIDS.items()
+    }
+    return [
+        Picture(
+            "transfer",
+            "Share accepted, share grounded and the judge's difficulty, by pool (rows) and domain (columns).",
+            lambda path, theme: heat_grids(
+                grids, pools, domains, path, theme, row_title="Pool", column_title="Instructions"
+            ),
+        )
+    ]
+
+
+def _times(value: float | None, factor: float) -> float | None:
+    return None if value is None else factor * value
