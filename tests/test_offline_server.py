@@ -377,7 +377,7 @@ VALIDATION = {
     "best_of": ({"best_of": 3, "do_sample": True}, "`best_of` must be > 0 and <= 2. Given: 3"),
     "best_of sampling": ({"best_of": 2}, "you must use sampling when `best_of` is > 1"),
     "best_of seed": ({"best_of": 2, "do_sample": True, "seed": 1}, "`seed` must not be set when `best_of` > 1"),
-    "top_n_tokens": ({"top_n_tokens": 6}, "`top_n_tokens` must be >= 0 and <= 5. Given: 6"),
+    "top_n_tokens": ({"top_n_tokens": 21}, "`top_n_tokens` must be >= 0 and <= 20. Given: 21"),
     "truncate": ({"truncate": 0}, "`truncate` must be strictly positive and less than 32768. Given: 0"),
     "grammar properties": (
         {"grammar": {"type": "json", "value": {"type": "object"}}},
@@ -436,7 +436,7 @@ def test_chat_converts_its_parameters_before_checking_them(server):
     for fields, words in (
         ({"temperature": -1.0}, "`temperature` must be strictly positive"),
         ({"presence_penalty": -2.0}, "`repetition_penalty` must be strictly positive"),
-        ({"top_logprobs": 9}, "`top_n_tokens` must be >= 0 and <= 5. Given: 9"),
+        ({"top_logprobs": 21}, "`top_n_tokens` must be >= 0 and <= 20. Given: 21"),
         ({"stop": list("abcde")}, "`stop` supports up to 4 stop sequences. Given: 5"),
     ):
         answer = server.chat(PROMPT, **fields)
@@ -620,7 +620,7 @@ def test_text_generation_client_errors(server, text_generation):
     with pytest.raises(text_generation.errors.ValidationError, match="must be <= 40960"):
         client.generate(PROMPT * 20_000, max_new_tokens=10)
     with pytest.raises(text_generation.errors.ValidationError):
-        list(client.generate_stream(PROMPT, top_n_tokens=9))
+        list(client.generate_stream(PROMPT, top_n_tokens=21))
     with pytest.raises(text_generation.errors.GenerationError):
         client.generate(PROMPT, grammar={"type": "regex", "value": "("})
 

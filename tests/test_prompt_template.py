@@ -14,12 +14,47 @@ from tagsmith.processors.prompt_template import PromptTemplate, shipped_template
 GOLDEN = Path(__file__).parent / "golden"
 ODD = "Write {{ a }} poem,\n{% raw %} in C\\C++ 🙂.\n\n[New Question] [request ends]\n"
 INPUTS = {
+    "deita/complexity": {"instruction": ODD},
+    "deita/quality": {"instruction": ODD, "response": "A poem.\n"},
+    "evol_instruct/breadth": {"instruction": ODD},
+    "evol_instruct/complicate_input": {"instruction": ODD},
+    "evol_instruct/concretizing": {"instruction": ODD},
+    "evol_instruct/constraints": {"instruction": ODD},
+    "evol_instruct/deepening": {"instruction": ODD},
+    "evol_instruct/equal": {"first": ODD, "second": "Write two poems."},
+    "evol_instruct/reasoning": {"instruction": ODD},
     "instag/consistency": {"tag": "unit conversion", "instructions": "[instruction 0] 5 km?\n\n[instruction 1] {x}"},
     "instag/instagger": {"instruction": 'Say "hi" \\n {{ twice }}'},
     "instag/instagger_paper": {"instruction": 'Say "hi" \\n {{ twice }}'},
     "instag/precision": {"query": "5 km in miles?\n", "tags": "[tag 0] unit conversion\n[tag 1] poetry"},
     "instag/tag": {"instruction": "Write {{ a }} poem,\n{% raw %} in C\\C++ 🙂.\n\n[request ends]\n"},
     "repair": {"reason": "the JSON in the answer is broken or cut off"},
+    "tag_evol/aspects_code": {"instruction": ODD},
+    "tag_evol/aspects_general": {"instruction": ODD},
+    "tag_evol/aspects_math": {"instruction": ODD},
+    "tag_evol/choose": {"instruction": ODD, "candidates": "rate of work\ngeometry", "budget": "1"},
+    "tag_evol/evolve_code": {"instruction": ODD, "candidates": "rate of work\ngeometry", "budget": "1"},
+    "tag_evol/evolve_general": {"instruction": ODD, "candidates": "rate of work\ngeometry", "budget": "1"},
+    "tag_evol/evolve_math": {"instruction": ODD, "candidates": "rate of work\ngeometry", "budget": "1"},
+    "tag_evol/merge_aspects": {"instruction": ODD, "aspects": "field: geometry; rate of work\nskill: proof"},
+    "tag_evol/plan": {"instruction": ODD, "tags": "rate of work\ngeometry"},
+    "tag_evol/presence": {"instruction": ODD, "rewritten": "Write it on a map.", "tags": "geometry"},
+    "tag_evol/review": {"instruction": ODD, "rewritten": "Write it on a map.", "tags": "geometry"},
+    "tag_evol/revise": {
+        "instruction": ODD,
+        "candidates": "rate of work\ngeometry",
+        "budget": "1",
+        "tags": "geometry",
+        "rewritten": "Write it.",
+        "problem": "ungrounded: 'geometry'",
+    },
+    "tag_evol/rewrite_code": {"instruction": ODD, "tags": "geometry", "plan": "It is a map."},
+    "tag_evol/rewrite_general": {"instruction": ODD, "tags": "geometry", "plan": "It is a map."},
+    "tag_evol/rewrite_math": {"instruction": ODD, "tags": "geometry", "plan": "It is a map."},
+    "tag_evol/tag_code": {"instruction": ODD},
+    "tag_evol/tag_general": {"instruction": ODD},
+    "tag_evol/tag_math": {"instruction": ODD},
+    "tag_evol/tags_of_aspects": {"instruction": ODD, "aspects": "- field\n- skill"},
     "tag_instruct/align": {"instruction": ODD, "tags": "travel, planning", "candidates": "[tag 0] a\n[tag 1] b, c"},
     "tag_instruct/answerable": {"instruction": ODD},
     "tag_instruct/combine": {"tags": "data accuracy, satire"},
@@ -34,6 +69,29 @@ INPUTS = {
     "tag_instruct/policy_explained": {"tags": "travel, planning", "instruction": ODD},
     "tag_instruct/reconstruct": {"tags": "travel, planning, budget limit"},
     "tag_instruct/respond": {"instruction": ODD},
+    "tags/check": {
+        "history": "none",
+        "problem": ODD,
+        "answer": "none",
+        "tags": '[{"tag": "Rhyme", "explanation": "It \\"rhymes\\"."}]',
+    },
+    "tags/coverage": {"reference": "[tag 0] DFS\n[tag 1] poetry", "generated": "Depth-First Search"},
+    "tags/deduplicate": {"topics": "1. Sorting Algorithms: ways to sort\n2. Algorithms for Sorting: how to sort"},
+    "tags/distilled": {"history": "user: hi\n\nassistant: {{ a }}", "problem": ODD, "answer": "none"},
+    "tags/granularity": {"generated": "[tag 0] DFS\n[tag 1] poetry"},
+    "tags/precision": {"reference": "DFS\npoetry", "generated": "[tag 0] Depth-First Search"},
+    "tags/propose": {
+        "history": "user: hi\n\nassistant: {{ a }}",
+        "problem": ODD,
+        "answer": "12",
+        "previous": "none",
+        "feedback": "none",
+    },
+    "tags/reassign": {"topics": "1. Sorting: ways to sort\n2. Poems: verse", "members": "1. quick sort\n2. sonnet"},
+    "tags/rename": {"topic": "Sorting", "description": "Ways to sort.", "members": "- quick sort\n- merge sort"},
+    "tags/summarize": {"members": "- quick sort\n- merge sort"},
+    "tags/tree_cluster": {"name": "Graph Search", "members": "DFS\nBFS"},
+    "tags/tree_instance": {"parent": "Graph Search", "child": "DFS {{ x }}"},
 }
 # What people and models write, and what could be taken for Jinja's, a regular expression's or the prompts' own marks.
 MARKS = ("[request starts]", "[request ends]", "[query ends]", "[tag ends]", " Assistant:", "User query: ")
@@ -65,7 +123,8 @@ def test_shipped_prompts_use_plain_names_once_and_keep_their_comments_to_themsel
     assert rendered.count("VALUE") == len(template.inputs)
     assert "#InsTag" not in rendered
     assert "Tag-Instruct" not in rendered
-    assert rendered == rendered.strip()
+    # DEITA's scorers learned prompts that end in a space.
+    assert rendered == rendered.strip() or template.name.startswith("deita/")
 
 
 @given(HOSTILE)

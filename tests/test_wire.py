@@ -181,6 +181,16 @@ def test_openai_chat_is_read_with_usage_and_top_tokens():
     assert OPENAI.decode("/v1/chat/completions", orjson.dumps(body), {}) == expected
 
 
+def test_openai_raw_text_asks_for_top_tokens_and_reads_them():
+    route, body = sent(OPENAI, Parameters(1, top_n_tokens=20), "x")
+    assert (route, body["logprobs"]) == ("/v1/completions", 20)
+    assert "top_logprobs" not in body
+    logprobs = {"tokens": ["4", "x"], "token_logprobs": [-0.5, 0], "top_logprobs": [{"4": -0.5, "5": -1.0}, None]}
+    answer = orjson.dumps({"choices": [{"text": "4x", "logprobs": logprobs}]})
+    top = [[{"text": "4", "logprob": -0.5}, {"text": "5", "logprob": -1.0}], []]
+    assert OPENAI.decode(route, answer, {}) == Completion("4x", top_tokens=top)
+
+
 @pytest.mark.parametrize(
     ("choice", "text"),
     [
@@ -188,7 +198,7 @@ def test_openai_chat_is_read_with_usage_and_top_tokens():
         ({"message": {"content": None, "refusal": "no"}}, ""),
         ({"message": {"tool_calls": []}}, ""),
         ({"text": "x", "logprobs": None}, "x"),
-        ({"text": "x", "logprobs": {"tokens": ["x"], "top_logprobs": [{"x": -1}]}}, "x"),
+        ({"text": "x", "logprobs": {"tokens": ["x"], "top_logprobs": None}}, "x"),
     ],
 )
 def test_openai_answers_with_fields_missing(choice, text):

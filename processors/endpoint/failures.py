@@ -38,6 +38,7 @@ class NotAnEndpointError(EndpointError):
 
 
 RETRYABLE = (UnreachableError, OverloadedError, ServerFaultError)
+_TOP_TOKENS = ("top_n_tokens", "logprobs")
 # These speak of the whole run (wrong key, wrong route, wrong model), never of one row.
 SYSTEMATIC = frozenset({401, 402, 403, 404, 405, 407})
 
@@ -55,6 +56,8 @@ def failure_of(url: str, status: int, headers: Mapping[str, str], body: bytes) -
         return NotAnEndpointError(f"{url} redirects (HTTP {status}) to {elsewhere}; give the address that it leads to")
     if status in (401, 403):
         said += "; set a token that may use it: HF_TOKEN (or `hf auth login`) for Hugging Face, else TAGSMITH_API_KEY"
+    elif status in (400, 422) and any(word in words for word in _TOP_TOKENS):
+        said += "; raise the server's limit (TGI: --max-top-n-tokens, vLLM: --max-logprobs), or ask for fewer"
     elif status in (404, 405):
         said += "; check the address and the model's name (…?model=NAME)"
     refused = RefusedError(said)

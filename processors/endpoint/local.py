@@ -24,6 +24,7 @@ from huggingface_hub.errors import (
     HFValidationError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
+    RevisionNotFoundError,
 )
 
 from tagsmith.processors.endpoint.child import ChildServer
@@ -45,7 +46,8 @@ def start_local(
     time) or taken from the Hub's cache; the server itself never uses the network.
 
     Args:
-        model: a folder with config, tokenizer and weights, or a model id on the Hub.
+        model: a folder with config, tokenizer and weights, or a model id on the Hub; `org/name@v1.0.0` is its version
+            of that tag (a branch or a commit does too), without one it is the newest.
         device: `cpu`, `cuda:0`, `auto` (spread over all); None takes the accelerator if there is one.
         dtype: of the weights; `auto` is the one that they were saved in.
         startup_timeout_sec: longest wait for the model to be loaded.
@@ -58,8 +60,9 @@ def start_local(
         # The folder's name only: a path of this machine must not get into store keys and cards.
         identity = ["--model_id", folder.resolve().name]
     else:
-        folder = _download(model)
-        identity = ["--model_id", model, "--model_sha", folder.name]  # a snapshot's folder is named by its commit
+        name, _, revision = model.partition("@")
+        folder = _download(name, revision or None)
+        identity = ["--model_id", name, "--model_sha", folder.name]  # a snapshot's folder is named by its commit
     check_model_folder(folder, model)
     module = "tagsmith.processors.endpoint.local_server"
     command = [sys.executable, "-m", module, "--model", str(folder), *identity, "--dtype", dtype]
@@ -68,12 +71,12 @@ def start_local(
     return ChildServer(command, env={"HF_HUB_OFFLINE": "1"}, startup_timeout_sec=startup_timeout_sec)
 
 
-def _download(model: str) -> Path:
-    """The folder of a Hub model's newest commit; without a network, of the newest in the cache."""
+def _download(model: str, revision: str | None) -> Path:
+    """The folder of a Hub model's commit, the newest if none is asked for; without a network, from the cache."""
     settings = [*SETTING_FILES, *TOKENIZER_FILES]
     try:
         for weights in WEIGHT_FILES:  # pickled weights only where there are no safe ones
-            folder = Path(snapshot_download(model, allow_patterns=[*settings, weights]))
+            folder = Path(snapshot_download(model, revision=revision, allow_patterns=[*settings, weights]))
             if any(folder.glob(weights)):
                 break
     except HFValidationError:
@@ -85,6 +88,8 @@ def _download(model: str) -> Path:
             f"{model} is gated: accept its terms on https://huggingface.co/{model}, then `hf auth login` or set"
             " HF_TOKEN"
         ) from None
+    except RevisionNotFoundError:
+        raise EndpointError(f"{model} has no revision {revision!r}; expected local:org/model@tag") from None
     except RepositoryNotFoundError:
         raise EndpointError(
             f"{model!r} is no folder here and no model on the Hub that you may read; check the name, or log in"

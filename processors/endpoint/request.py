@@ -23,7 +23,8 @@ class Parameters:
         seed: for sampling servers that honour it; TGI refuses it together with best_of.
         stop: texts that end the reply.
         best_of: TGI only: generate so many, answer with the likeliest.
-        top_n_tokens: TGI and `local:` only: also return the n most likely tokens at each position.
+        top_n_tokens: also return the n most likely tokens at each position. Servers have limits of their own: TGI 5
+            unless started with `--max-top-n-tokens`, vLLM 20 (`--max-logprobs`).
         json_schema: the reply must satisfy it; enforced where the server can, else the reply is parsed and repaired.
 
     Raises:

@@ -39,7 +39,10 @@ class Dialect:
         if self.tgi:
             parameters = self._generate(request.parameters)
             return "/generate", orjson.dumps({"inputs": request.prompt, "parameters": parameters})
-        return "/v1/completions", orjson.dumps({"prompt": request.prompt, **self._openai(request.parameters)})
+        given = {"prompt": request.prompt, **self._openai(request.parameters)}
+        if request.parameters.top_n_tokens is not None:
+            given["logprobs"] = request.parameters.top_n_tokens  # this route's word for it
+        return "/v1/completions", orjson.dumps(given)
 
     def as_sent(self, request: Request) -> Request:
         """The request as the server gets it: raw text where conversations are not sent as such. Store keys are made of
@@ -136,20 +139,29 @@ def _from_openai(data: dict[str, Any]) -> Completion:
     choice = data["choices"][0]
     text = choice["message"].get("content") if "message" in choice else choice["text"]
     usage = data.get("usage") or {}
-    positions = (choice.get("logprobs") or {}).get("content") if isinstance(choice.get("logprobs"), dict) else None
-    top = None
-    if positions:
-        top = [
-            [{"text": t["token"], "logprob": t["logprob"]} for t in position.get("top_logprobs") or ()]
-            for position in positions
-        ]
     return Completion(
         text=_text(text or ""),  # null: a refusal, or nothing but a tool call
         finish_reason=choice.get("finish_reason"),
         prompt_tokens=usage.get("prompt_tokens"),
         reply_tokens=usage.get("completion_tokens"),
-        top_tokens=top,
+        top_tokens=_openai_top_tokens(choice.get("logprobs")),
     )
+
+
+def _openai_top_tokens(logprobs: Any) -> list[list[dict[str, Any]]] | None:
+    """Chat answers a list of positions under `content`; completions, for each position, a mapping token → logprob."""
+    if not isinstance(logprobs, dict):
+        return None
+    if positions := logprobs.get("content"):
+        return [
+            [{"text": t["token"], "logprob": t["logprob"]} for t in position.get("top_logprobs") or ()]
+            for position in positions
+        ]
+    if positions := logprobs.get("top_logprobs"):
+        return [
+            [{"text": text, "logprob": logprob} for text, logprob in (position or {}).items()] for position in positions
+        ]
+    return None
 
 
 def _text(value: Any) -> str:

@@ -16,7 +16,7 @@ from tagsmith.processors.endpoint.offline.keyphrases import keyphrases
 from tagsmith.processors.endpoint.offline.regex_sample import NoMatchError, sample
 from tagsmith.processors.endpoint.offline.schema_check import SchemaError
 from tagsmith.processors.endpoint.offline.settings import OfflineSettings
-from tagsmith.processors.endpoint.offline.tokens import tokenize
+from tagsmith.processors.endpoint.offline.tokens import OneToken, tokenize
 from tagsmith.processors.endpoint.offline.validation import Grammar
 from tagsmith.processors.prompt_template import PromptTemplate, shipped_templates
 
@@ -54,12 +54,16 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Generation:
-    """A reply: `tokens` join to `text`; `seed` is set when the request asked for sampling."""
+    """A reply: `tokens` join to `text`; `seed` is set when the request asked for sampling.
+
+    `likely` has the candidates for the first token where the rules name them, that token in front.
+    """
 
     text: str
     tokens: list[str]
     finish_reason: str
     seed: int | None
+    likely: tuple[tuple[str, float], ...] = ()
 
 
 def recognise(text: str) -> tuple[str, dict[str, str]] | None:
@@ -68,7 +72,7 @@ def recognise(text: str) -> tuple[str, dict[str, str]] | None:
     White space around it does not matter, nor does a repair conversation that was joined into raw text.
     """
     text = text.strip()
-    if found := _match(text):
+    if found := _match(text) or _match(f"{text} "):  # some templates end in a space
         return found
     repair_start = text.find(_repair_words())
     cut = text.find("\n\n")
@@ -107,7 +111,10 @@ def generate(
             # TGI would take a random seed: ours follows from the prompt, so that demos can be repeated.
             seed = (Draw("seed", settings.seed, prompt.whole).bits("seed") >> 11) + sequence
     draw = Draw("reply", settings.seed, seed)
-    text = faults.spoil(_reply(prompt, grammar, draw), f"{seed}/{prompt.whole}")
+    reply = _reply(prompt, grammar, draw)
+    likely = reply.likely if isinstance(reply, OneToken) else ()
+    said = reply.likely[0][0] if isinstance(reply, OneToken) else reply
+    text = faults.spoil(said, f"{seed}/{prompt.whole}")
     finish_reason = "eos_token"
     if ends := [text.find(stop) + len(stop) for stop in parameters.stop if stop and stop in text]:
         text = text[: min(ends)]
@@ -118,22 +125,22 @@ def generate(
         tokens = tokens[:max_new_tokens]
         text = "".join(tokens)
         finish_reason = "length"
-    return Generation(text, tokens, finish_reason, seed)
+    # Spoiled, the reply may begin with another token.
+    return Generation(text, tokens, finish_reason, seed, likely if tokens[:1] == [said] else ())
 
 
-def _reply(prompt: Prompt, grammar: Grammar | None, draw: Draw) -> str:
+def _reply(prompt: Prompt, grammar: Grammar | None, draw: Draw) -> str | OneToken:
     found = prompt.template
     answer = answers.ANSWERS[found[0]](found[1], draw) if found else None
     if grammar is None:
         if answer is None:
             return _plain(prompt.text, draw)
-        return answer if isinstance(answer, str) else orjson.dumps(answer).decode()
-    phrases = keyphrases(prompt.text, 8)
+        return answer if isinstance(answer, str | OneToken) else orjson.dumps(answer).decode()
     try:
         if grammar.regex is not None:
             return sample(grammar.regex, draw)
-        shaper = Shaper(grammar.schema or {}, phrases, draw)
-        shaped = shaper.shape() if answer is None or isinstance(answer, str) else shaper.shape(answer)
+        shaper = Shaper(grammar.schema or {}, lambda: keyphrases(prompt.text, 8), draw)
+        shaped = shaper.shape() if answer is None or isinstance(answer, str | OneToken) else shaper.shape(answer)
         return orjson.dumps(shaped).decode()
     except (SchemaError, NoMatchError, re.error, OverflowError) as error:
         raise generation_failed(str(error)) from error

@@ -1,7 +1,8 @@
 """Guided output for JSON schemas: a value brought into a schema's shape, or the smallest one that satisfies it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import cycle
 from typing import Any
 
 from tagsmith.processors.endpoint.offline.draw import Draw
@@ -36,21 +37,18 @@ class Shaper:
 
     Args:
         root: the schema, to which `$ref` refers.
-        words: strings to fill gaps with, used in turn.
+        words: gives strings to fill gaps with, used in turn; called when there is one.
         draw: of strings for `pattern`.
     """
 
-    def __init__(self, root: dict[str, Any], words: list[str], draw: Draw) -> None:
+    def __init__(self, root: dict[str, Any], words: Callable[[], list[str]], draw: Draw) -> None:
         self._root = root
-        self._words = self._turns(words or ["text"])
+        self._words = self._turns(words)
         self._draw = draw
 
     @staticmethod
-    def _turns(words: list[str]) -> Iterator[str]:
-        turn = 0
-        while True:
-            yield words[turn % len(words)]
-            turn += 1
+    def _turns(words: Callable[[], list[str]]) -> Iterator[str]:
+        yield from cycle(words() or ["text"])
 
     def shape(self, wanted: Any = _MISSING) -> Any:
         """The wanted value where it fits the schema, made to fit where not; without one, a small instance.

@@ -24,7 +24,8 @@ class OfflineSettings:
         slow: share of requests that wait `slow_factor` times as long, 0 to 1.
         fail: share of requests first answered by 500, 429, 503 or a dropped connection, 0 to 1; retries succeed.
         seed: of all choices: the wording of the replies, and which of them are spoiled, slow or failing.
-        max_input_tokens, max_total_tokens, max_concurrent_requests: limits, as TGI's launcher has them.
+        max_input_tokens, max_total_tokens, max_concurrent_requests, max_top_n_tokens: limits, as TGI's launcher has
+            them; of the last, its default is 5, too few for DEITA's six score tokens.
 
     Raises:
         InputError: a value is out of range.
@@ -39,6 +40,7 @@ class OfflineSettings:
     max_input_tokens: int = 32_768
     max_total_tokens: int = 40_960
     max_concurrent_requests: int = 128
+    max_top_n_tokens: int = 20
 
     def __post_init__(self) -> None:
         for name in _SHARES:
@@ -49,6 +51,7 @@ class OfflineSettings:
         _require(self.max_input_tokens >= 1, "max_input_tokens", self.max_input_tokens, "1 or more")
         concurrent = self.max_concurrent_requests
         _require(concurrent >= 1, "max_concurrent_requests", concurrent, "1 or more")
+        _require(self.max_top_n_tokens >= 0, "max_top_n_tokens", self.max_top_n_tokens, "0 or more")
         _require(
             self.max_total_tokens > self.max_input_tokens,
             "max_total_tokens",

@@ -1,6 +1,7 @@
 """A small deterministic tokeniser: pieces of words with their leading space, as sub-word vocabularies have them."""
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
@@ -11,7 +12,8 @@ _PIECE = re.compile(r" ?(?:[A-Za-z]{1,7}|[^\w\s]{1,2}|\d{1,3}|\w)|\s{1,4}")
 _VOCABULARY = 128_000
 END_OF_SEQUENCE = 2
 # What else a model might have said: candidates for the runners-up in `top_tokens`.
-_RUNNERS_UP = (" the", " a", "1", "2", "3", "4", "5", "6", " and", " to", ' "', "\n", " is", " of", ",", ".")
+_RUNNERS_UP: tuple[str, ...] = (" the", " a", "1", "2", "3", "4", "5", "6", " and", " to", ' "', "\n", " is", " of")
+_RUNNERS_UP += (",", ".", " in", " it", " for", "The", "I", "7", "0", ":", "-", " (", " with", " not", "?", " as")
 
 
 class Token(NamedTuple):
@@ -44,13 +46,22 @@ def token(text: str, position: int) -> Token:
     return Token(number, text, -round(0.7 * mixed / 2**32, 6))
 
 
-def top_tokens(chosen: Token, n: int) -> list[Token]:
-    """The `n` most likely tokens at one place, most likely first: the chosen one and runners-up."""
-    others = [text for text in _RUNNERS_UP if text != chosen.text]
+class OneToken(NamedTuple):
+    """A reply of one token whose alternatives matter: (text, logprob) of each, the likeliest first."""
+
+    likely: tuple[tuple[str, float], ...]
+
+
+def top_tokens(chosen: Token, n: int, likely: Sequence[Token] = ()) -> list[Token]:
+    """The `n` most likely tokens at one place, most likely first: the chosen one and runners-up.
+
+    `likely` are the first of them where they are known, the chosen one included; no other figures come after them.
+    """
+    others = [text for text in _RUNNERS_UP if text != chosen.text and not (likely and text.isdigit())]
+    likely = list(likely) or [chosen]
     first = chosen.id % len(others)
-    logprob = chosen.logprob
-    likely = [chosen]
-    for step in range(n - 1):
+    logprob = likely[-1].logprob
+    for step in range(min(n - len(likely), len(others))):
         text = others[(first + step) % len(others)]
         logprob -= 0.7 + step * 0.3
         likely.append(Token(token_id(text), text, round(logprob, 6)))

@@ -13,7 +13,6 @@ from tagsmith.processors.endpoint.offline.tokens import tokenize
 
 MAX_BEST_OF = 2
 MAX_STOP_SEQUENCES = 4
-MAX_TOP_N_TOKENS = 5
 MAX_CLIENT_BATCH_SIZE = 4
 # TGI reserves room for at most this many new tokens at first, whatever is asked for, and prolongs as it goes.
 _FIRST_RESERVATION = 1024
@@ -72,8 +71,8 @@ def validate(parameters: Parameters, inputs: str, limits: OfflineSettings) -> Va
         raise invalid(f"`stop` supports up to {MAX_STOP_SEQUENCES} stop sequences. Given: {len(p.stop)}")
     if p.seed is not None and best_of > 1:
         raise invalid("`seed` must not be set when `best_of` > 1")
-    if p.top_n_tokens is not None and p.top_n_tokens > MAX_TOP_N_TOKENS:
-        raise invalid(f"`top_n_tokens` must be >= 0 and <= {MAX_TOP_N_TOKENS}. Given: {p.top_n_tokens}")
+    if p.top_n_tokens is not None and p.top_n_tokens > limits.max_top_n_tokens:
+        raise invalid(f"`top_n_tokens` must be >= 0 and <= {limits.max_top_n_tokens}. Given: {p.top_n_tokens}")
     if not inputs:
         raise invalid("`inputs` cannot be empty")
     if p.truncate is not None and not 0 < p.truncate <= limits.max_input_tokens:

@@ -6,14 +6,20 @@ from typing import Any
 import orjson
 
 from tagsmith.processors.endpoint.offline.generation import Generation
-from tagsmith.processors.endpoint.offline.tokens import Token, end_of_sequence, token, top_tokens
+from tagsmith.processors.endpoint.offline.tokens import Token, end_of_sequence, token, token_id, top_tokens
 
 Json = dict[str, Any]
 
 
 def tokens_of(generation: Generation) -> list[Token]:
     """The reply's tokens with ids and probabilities. Never empty: a reply without text still ends."""
-    return [token(text, place) for place, text in enumerate(generation.tokens)] or [end_of_sequence()]
+    tokens = [token(text, place) for place, text in enumerate(generation.tokens)] or [end_of_sequence()]
+    return [*_likely(generation, 0)[:1], *tokens[1:]] if generation.likely else tokens
+
+
+def _likely(generation: Generation, place: int) -> list[Token]:
+    """The candidates for a place that the rules name: for the first one, if any."""
+    return [] if place else [Token(token_id(text), text, logprob) for text, logprob in generation.likely]
 
 
 def mean_logprob(generation: Generation) -> float:
@@ -49,7 +55,10 @@ def _sequence(generation: Generation, prefill: list[Json], top_n: int) -> Json:
         "tokens": [as_json(each) for each in tokens],
     }
     if top_n:
-        body["top_tokens"] = [[as_json(one) for one in top_tokens(each, top_n)] for each in tokens]
+        body["top_tokens"] = [
+            [as_json(one) for one in top_tokens(each, top_n, _likely(generation, place))]
+            for place, each in enumerate(tokens)
+        ]
     return body
 
 
@@ -69,7 +78,7 @@ def stream_events(generation: Generation, input_length: int, top_n: int, head: s
     for place, each in enumerate(tokens, 1):
         event: Json = {"index": place, "token": as_json(each)}
         if top_n:
-            event["top_tokens"] = [as_json(one) for one in top_tokens(each, top_n)]
+            event["top_tokens"] = [as_json(one) for one in top_tokens(each, top_n, _likely(generation, place - 1))]
         last = place == len(tokens)
         event["generated_text"] = head + generation.text if last else None
         event["details"] = None
@@ -90,7 +99,11 @@ def chat_completion(
     """`top_n` runners-up a token, or None for no log-probabilities at all."""
     logprobs = None
     if top_n is not None:
-        logprobs = {"content": [_logprob(each, top_n) for each in tokens_of(generation)]}
+        logprobs = {
+            "content": [
+                _logprob(each, top_n, _likely(generation, place)) for place, each in enumerate(tokens_of(generation))
+            ]
+        }
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": generation.text},
@@ -117,7 +130,7 @@ def chat_chunks(
             "index": 0,
             # TGI leaves `tool_calls` out; `text-generation` 0.7.0 insists on it, and null says the same.
             "delta": {"role": "assistant", "content": each.text, "tool_calls": None},
-            "logprobs": None if top_n is None else {"content": [_logprob(each, top_n)]},
+            "logprobs": None if top_n is None else {"content": [_logprob(each, top_n, _likely(generation, place - 1))]},
             "finish_reason": openai_reason(generation) if place == len(tokens) else None,
         }
         chunks.append({**head, "choices": [choice], "usage": None})
@@ -186,12 +199,12 @@ def event(body: Json) -> bytes:
     return b"data: " + orjson.dumps(body) + b"\n\n"
 
 
-def _logprob(each: Token, top_n: int) -> Json:
+def _logprob(each: Token, top_n: int, likely: list[Token]) -> Json:
     return {
         "token": each.text,
         "logprob": each.logprob,
         "top_logprobs": [
-            {"token": one.text, "logprob": one.logprob} for one in (top_tokens(each, top_n) if top_n else ())
+            {"token": one.text, "logprob": one.logprob} for one in (top_tokens(each, top_n, likely) if top_n else ())
         ],
     }
 

@@ -3,10 +3,24 @@
 from collections.abc import Callable
 from typing import Any
 
-from tagsmith.processors.endpoint.offline.answers import instag, instag_judges, tag_instruct, tag_instruct_texts
+from tagsmith.processors.endpoint.offline.answers import (
+    deita,
+    distilled_tagger,
+    evol_instruct,
+    instag,
+    instag_judges,
+    knowledge_tagger,
+    tag_evol_rewrites,
+    tag_evol_tags,
+    tag_instruct,
+    tag_instruct_texts,
+    tag_tree,
+    tagger_judges,
+)
 from tagsmith.processors.endpoint.offline.draw import Draw
 
-# An answer is text, or a JSON value that is written out (or brought into the shape that a grammar wants).
+# An answer is text, one token with its alternatives, or a JSON value that is written out (or brought into the shape
+# that a grammar wants).
 Answer = Callable[[dict[str, str], Draw], Any]
 
 
@@ -35,6 +49,46 @@ ANSWERS: dict[str, Answer] = {
     "tag_instruct/respond": tag_instruct_texts.respond,
     "tag_instruct/reconstruct": tag_instruct_texts.reconstruct,
     "tag_instruct/derive_meanings": tag_instruct_texts.derive_meanings,
+    "evol_instruct/breadth": evol_instruct.breadth,
+    "evol_instruct/complicate_input": evol_instruct.complicate_input,
+    "evol_instruct/concretizing": evol_instruct.concretizing,
+    "evol_instruct/constraints": evol_instruct.constraints,
+    "evol_instruct/deepening": evol_instruct.deepening,
+    "evol_instruct/equal": evol_instruct.equal,
+    "evol_instruct/reasoning": evol_instruct.reasoning,
+    "tag_evol/choose": tag_evol_rewrites.choose,
+    "tag_evol/evolve_code": tag_evol_rewrites.evolve_code,
+    "tag_evol/evolve_general": tag_evol_rewrites.evolve_general,
+    "tag_evol/evolve_math": tag_evol_rewrites.evolve_math,
+    "tag_evol/plan": tag_evol_rewrites.plan,
+    "tag_evol/presence": tag_evol_rewrites.presence,
+    "tag_evol/review": tag_evol_rewrites.review,
+    "tag_evol/revise": tag_evol_rewrites.revise,
+    "tag_evol/rewrite_code": tag_evol_rewrites.rewrite_code,
+    "tag_evol/rewrite_general": tag_evol_rewrites.rewrite_general,
+    "tag_evol/rewrite_math": tag_evol_rewrites.rewrite_math,
+    "deita/complexity": deita.complexity,
+    "deita/quality": deita.quality,
+    "tags/check": knowledge_tagger.check,
+    "tags/coverage": tagger_judges.coverage,
+    "tags/granularity": tagger_judges.granularity,
+    "tags/precision": tagger_judges.precision,
+    "tags/propose": knowledge_tagger.propose,
+    "tags/tree_cluster": tagger_judges.tree_cluster,
+    "tags/tree_instance": tagger_judges.tree_instance,
+    "tags/deduplicate": tag_tree.deduplicate,
+    "tags/distilled": distilled_tagger.distilled,
+    "tags/reassign": tag_tree.reassign,
+    "tags/rename": tag_tree.rename,
+    "tags/summarize": tag_tree.summarize,
+    "tag_evol/tag_general": tag_evol_tags.tag_general,
+    "tag_evol/tag_math": tag_evol_tags.tag_math,
+    "tag_evol/tag_code": tag_evol_tags.tag_code,
+    "tag_evol/aspects_general": tag_evol_tags.aspects_general,
+    "tag_evol/aspects_math": tag_evol_tags.aspects_math,
+    "tag_evol/aspects_code": tag_evol_tags.aspects_code,
+    "tag_evol/tags_of_aspects": tag_evol_tags.tags_of_aspects,
+    "tag_evol/merge_aspects": tag_evol_tags.merge_aspects,
     "repair": _repair_alone,
 }
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from tagsmith.processors.endpoint.offline.answers.cues import stem, words_of
 from tagsmith.processors.endpoint.offline.answers.tag_instruct_requests import (
+    NOT_GIVEN,
     Request,
     aspects,
     expansions,
@@ -27,11 +28,6 @@ _FALLBACKS = ("general request", "open answer", "plain text")
 _KNOWN, _MISFIT, _OWN_WORDS = 0.04, 0.06, 0.20
 _CANDIDATE = re.compile(r"^\[tag (\d+)\][ \t]*(.*)$", re.MULTILINE)
 _WORD_LIMIT = re.compile(r"\b(?:at most|no more than|under|up to) (\d+) words|\bat least (\d+) words", re.IGNORECASE)
-_NOT_GIVEN = re.compile(
-    r"\b(?:attached|enclosed) (?:file|image|picture|photo|document|table|spreadsheet|audio|video)"
-    r"|\bin the (?:image|picture|photo) (?:above|below)",
-    re.IGNORECASE,
-)
 _HANGING_TEXT = "a an and at by for from in into is of on or that the to which with"
 _HANGING = frozenset(_HANGING_TEXT.split())
 _COMBINED = (
@@ -112,7 +108,7 @@ def decode(values: dict[str, str], draw: Draw) -> str:
 def answerable(values: dict[str, str], draw: Draw) -> dict[str, Any]:
     """Whether nothing that is needed is missing and nothing contradicts itself."""
     text = values["instruction"].strip()
-    if missing := _NOT_GIVEN.search(text):
+    if missing := NOT_GIVEN.search(text):
         return _unanswerable(f'it refers to "{missing[0]}", which is not given')
     limits = [(int(most or 0), int(least or 0)) for most, least in _WORD_LIMIT.findall(text)]
     most = min((limit for limit, _ in limits if limit), default=None)

@@ -14,6 +14,12 @@ from tagsmith.processors.endpoint.offline.keyphrases import STOP_WORDS, keyphras
 
 # Kinds that have demands of their own; every other request is about a topic.
 _KINDS = {"writing": "writing", "language work": "language", "code": "code", "mathematics": "mathematics"}
+# What a request refers to and does not bring along.
+NOT_GIVEN = re.compile(
+    r"\b(?:attached|enclosed) (?:file|image|picture|photo|document|table|spreadsheet|audio|video)"
+    r"|\bin the (?:image|picture|photo) (?:above|below)",
+    re.IGNORECASE,
+)
 _BETWEEN_SENTENCES = re.compile(r"(?<=[.!?])\s+")
 _SENTENCE_ENDS = (".", "!", "?", '"', "”", ")", "。", "？", "！", "…")
 
@@ -106,7 +112,7 @@ def harder(text: str, tag: str, draw: Draw) -> str:
     start = draw.bits(f"ask {tag}") % len(asks)
     asks = [*asks[start:], *asks[:start]]
     ask = max(asks, key=lambda each: len(_content(each) - stems))
-    return _insert(text, ask)
+    return insert(text, ask)
 
 
 def requirements(text: str) -> list[str]:
@@ -119,7 +125,8 @@ def sentences_of(text: str) -> list[str]:
     return [part for part in _BETWEEN_SENTENCES.split(text.strip().partition("\n")[0]) if part]
 
 
-def _insert(text: str, sentence: str) -> str:
+def insert(text: str, sentence: str) -> str:
+    """The request with a sentence in it: after its first line when material follows, else at its end."""
     text = text.strip()
     first, line_end, rest = text.partition("\n")
     first = first.rstrip()

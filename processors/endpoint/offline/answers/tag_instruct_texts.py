@@ -1,7 +1,10 @@
 """Longer answers to Tag-Instruct prompts by rules: responses, reconstructions, derived meanings."""
 
+import re
+
 from tagsmith.processors.endpoint.offline.answers.cues import table
 from tagsmith.processors.endpoint.offline.answers.tag_instruct_requests import (
+    NOT_GIVEN,
     first_of,
     listed,
     read_request,
@@ -10,6 +13,8 @@ from tagsmith.processors.endpoint.offline.answers.tag_instruct_requests import (
 from tagsmith.processors.endpoint.offline.draw import Draw
 from tagsmith.processors.endpoint.offline.keyphrases import keyphrases
 
+# Digits and signs alone leave nothing to talk about.
+_WORD = re.compile(r"[^\W\d_]{3}")
 _OPENING = (
     "The matter at hand is {topic}.",
     "Let us begin with {topic}.",
@@ -47,6 +52,10 @@ _MEANINGS = (
 def respond(values: dict[str, str], draw: Draw) -> str:
     """A paragraph on the subject, longer the more concepts it has, then one on each further demand."""
     text = values["instruction"]
+    if missing := NOT_GIVEN.search(text):
+        return f"I am sorry, but there is no {missing[0]} that I could look at."
+    if not _WORD.search(text):
+        return "It is so."
     request = read_request(text)
     topic = first_of(request.phrases, "what was asked")
     draw = Draw(draw.bits("respond"), text)

@@ -1,0 +1,1 @@
+"""Scores of a row that selection weighs rows by."""

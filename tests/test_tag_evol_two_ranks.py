@@ -1,0 +1,91 @@
+"""Tag-Evol under a launcher with two ranks: the release that one rank makes, nothing asked twice."""
+
+import asyncio
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tagsmith.processors.endpoint.offline.server import OfflineServer
+from tagsmith.processors.endpoint.offline.settings import OfflineSettings
+from tagsmith.recipes.cli import main
+
+RECIPES = Path(__file__).resolve().parents[1] / "recipes"
+TWO_RANKS = "--multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no"
+
+
+class Loopback:
+    """The offline answers over HTTP, from a thread, for any number of processes; `asked` holds each request."""
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.uri = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
+
+    async def _start(self) -> str:
+        app = OfflineServer(OfflineSettings()).app()
+        app.middlewares.append(self._watch)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    @web.middleware
+    async def _watch(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if request.method == "POST":
+            self.asked.append(await request.read())
+        return await handler(request)
+
+    def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+@pytest.fixture
+def loopback() -> Iterator[Loopback]:
+    server = Loopback()
+    yield server
+    server.stop()
+
+
+def manifest(output: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((Path(output) / "manifest.json").read_text())
+    return found
+
+
+def hashes(output: str) -> dict[str, str]:
+    return {name: splits["train"]["content_hash"] for name, splits in manifest(output)["configs"].items()}
+
+
+def test_two_ranks_evolve_what_one_does_and_ask_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loopback: Loopback
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    flags = ["--endpoint", loopback.uri, "--budgets", "1/2", "--max_rows", "14", "--measure_rows", "5"]
+    err = io.StringIO()
+    with redirect_stdout(io.StringIO()), redirect_stderr(err):
+        status = main(["run", "evolve-tag-evol", *flags, "--output", "one", "--store", "one.sqlite"])
+    assert status == 0, err.getvalue()
+    asked_by_one, loopback.asked = sorted(loopback.asked), []
+
+    launch = [sys.executable, "-m", "accelerate.commands.launch", *TWO_RANKS.split(), "--main_process_port", "0"]
+    command = [*launch, str(RECIPES / "evolve_tag_evol.py"), *flags, "--output", "two", "--store", "two.sqlite"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Done") == 1, "one rank publishes"
+    assert sorted(loopback.asked) == asked_by_one
+    assert hashes("two") == hashes("one")
+    assert manifest("two")["counts"] == manifest("one")["counts"]
