@@ -97,7 +97,7 @@ class EvolvedRounds(ABC):
             raise InputError("there are no rows to evolve (0 rows)")
         _keyed(rows["id"][:], "the seed rows")
         wanted = ("id", "instruction", "response", "status", *cls.seed_columns)
-        empty = {name: [] if pa.types.is_list(kind) else None for name, kind in cls.own_columns.items()}
+        empty: Record = {name: [] if pa.types.is_list(kind) else None for name, kind in cls.own_columns.items()}
         records = []
         for row in rows.select_columns([name for name in wanted if name in rows.column_names]):
             if row.get("status", "ok") != "ok":

@@ -13,10 +13,12 @@ from tagsmith.processors.word_stems import words
 from tagsmith.recipes.evolution_measures import MEASURED, mean, standard_error
 from tagsmith.recipes.stages import Stages
 
+# So much of the largest gain is as good as all of it: the largest of fifteen means is large by chance, too.
+ENOUGH = 0.95
 # Reasons that say that the text does not carry just the tags that it should.
 _NOT_GROUNDED = ("ungrounded", "budget_overflow")
 _COUNTS = ("rows", "accepted", "budget_overflow", "ungrounded", "drift", "copy", "other_reasons", "different_tags")
-_SHARES = ("acceptance", "grounding", "difficulty", "difficulty_error", "words_added")
+_SHARES = ("acceptance", "grounding", "seed_difficulty", "difficulty", "difficulty_error", "words_added")
 SCHEMA = pa.schema(dict.fromkeys(_COUNTS, pa.int64()) | dict.fromkeys(_SHARES, pa.float64()))
 
 
@@ -29,11 +31,10 @@ def figures(results: Mapping[str, Dataset], stages: Stages, endpoint: Endpoint) 
 
     Of each: rows, accepted, rejected by reason; acceptance = accepted / rows; grounding = 1 − (rows rejected as
     ungrounded or for their number of tags) / rows; difficulty (mean of the judge's 1 to 10 over accepted rows) with its
-    standard error; words_added a row; different_tags taken up.
+    standard error, and that of the rows before; words_added a row; different_tags taken up.
     """
-    texts = list(
-        dict.fromkeys(text for rows in results.values() for text in rows["new_instruction"] if text is not None)
-    )
+    columns = (rows[name] for rows in results.values() for name in ("instruction", "new_instruction"))
+    texts = list(dict.fromkeys(text for column in columns for text in column if text is not None))
     distinct = Dataset.from_dict({"id": [f"text-{number}" for number in range(len(texts))], "instruction": texts})
     score_of: dict[str, int | None] = {}
     if texts:
@@ -57,6 +58,7 @@ def _figures(rows: Dataset, score_of: Mapping[str, int | None]) -> dict[str, Any
         "different_tags": len({tag_key(tag) for row in good for tag in row["chosen_tags"]}),
         "acceptance": len(good) / len(every),
         "grounding": 1 - sum(known[code] for code in _NOT_GROUNDED) / len(every),
+        "seed_difficulty": mean([score for row in every if (score := score_of[row["instruction"]]) is not None]),
         "difficulty": mean(scores),
         "difficulty_error": standard_error(scores),
         "words_added": mean([len(words(row["new_instruction"])) - len(words(row["instruction"])) for row in good]),
@@ -64,15 +66,15 @@ def _figures(rows: Dataset, score_of: Mapping[str, int | None]) -> dict[str, Any
 
 
 def saturation(sweep: Sequence[Mapping[str, Any]]) -> int | None:
-    """The smallest budget whose mean difficulty is within one standard error of the largest mean.
+    """The smallest budget with at least 95 % of the largest gain in difficulty over the rows before.
 
-    The one-standard-error rule (Breiman et al., Classification and Regression Trees, 1984), as used for choosing the
-    simplest model that is not clearly worse than the best: the error is that of the best budget's mean. None where no
-    budget has a difficulty with an error.
+    None where no budget gains anything. Means of several budgets differ by chance as well: where the curve is flat, more
+    rows move the answer less than a rule does that looks for the largest mean alone.
     """
-    known = [of for of in sweep if of["difficulty"] is not None and of["difficulty_error"] is not None]
-    if not known:
-        return None
-    best = max(known, key=lambda of: of["difficulty"])
-    least = best["difficulty"] - best["difficulty_error"]
-    return min(int(of["budget"]) for of in known if of["difficulty"] >= least)
+    gains = {
+        int(of["budget"]): of["difficulty"] - of["seed_difficulty"]
+        for of in sweep
+        if of["difficulty"] is not None and of["seed_difficulty"] is not None
+    }
+    largest = max(gains.values(), default=0.0)
+    return min(budget for budget, gain in gains.items() if gain >= ENOUGH * largest) if largest > 0 else None

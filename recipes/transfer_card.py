@@ -24,7 +24,17 @@ def card_text(
 ) -> CardText:
     """The card's words and tables."""
     grid = configs["default"].to_list()
-    columns = ("pool", "domain", "rows", "accepted", "acceptance", "grounding", "difficulty", "different_tags")
+    columns = (
+        "pool",
+        "domain",
+        "rows",
+        "accepted",
+        "acceptance",
+        "grounding",
+        "seed_difficulty",
+        "difficulty",
+        "different_tags",
+    )
     shown = [
         tuple(round(cell[name], 3) if isinstance(cell[name], float) else cell[name] for name in columns)
         for cell in grid

@@ -7,17 +7,21 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from datasets import Dataset, load_dataset
 
+from tagsmith.cards.opened_release import open_release
 from tagsmith.cards.release import load_config
 from tagsmith.processors.seeds import load_seeds
 from tagsmith.processors.tag_evol.evolve_checks import EvolveChecker
+from tagsmith.processors.tag_evol.tag_pool import TagPool
 from tagsmith.processors.tag_text import tag_key
-from tagsmith.recipes import evolve_tag_evol
+from tagsmith.recipes import evolve_tag_evol, transfer_tag_pools
 from tagsmith.recipes.cli import main
+from tagsmith.recipes.reproduce import rebuild
 from tagsmith.recipes.reproduction import compare
 
 ROWS = 40
@@ -47,7 +51,7 @@ def run(recipe: str, output: str, *more: str, drawn: bool = False) -> Outcome:
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         if not drawn:
             patch.setattr("tagsmith.cards.release.render_explorer", lambda *_, **__: "")
-            for module in ("evolve_tag_evol", "evolve_evol_instruct", "sweep_budget"):
+            for module in ("evolve_tag_evol", "sweep_budget", "transfer_tag_pools"):
                 patch.setattr(f"tagsmith.recipes.{module}.pictures", lambda *_: [])
         status = main(["run", recipe, "--output", output, *more])
     return Outcome(status, out.getvalue(), err.getvalue(), Path(output))
@@ -154,7 +158,8 @@ def by_id(outcome: Outcome) -> dict[str, dict[str, Any]]:
 
 
 def test_the_order_of_the_rows_changes_nothing(evolved: Outcome) -> None:
-    backwards = evolve("backwards", "--dataset", "backwards.jsonl", "--pool", "evolved", store="other.sqlite")
+    flags = ["--dataset", "backwards.jsonl", "--pool", "evolved", "--measure", "false"]
+    backwards = evolve("backwards", *flags, store="other.sqlite")
     assert backwards.status == 0, backwards.err
     assert by_id(backwards) == by_id(evolved)
 
@@ -175,16 +180,19 @@ def test_what_was_stopped_goes_on_to_the_same_end(evolved: Outcome) -> None:
     assert resumed.hashes == evolved.hashes
 
 
-def test_a_release_is_made_again_from_its_record(evolved: Outcome) -> None:
-    from tagsmith.cards.opened_release import open_release
-    from tagsmith.recipes.reproduce import rebuild
+def is_made_again(made: Outcome, recipe: ModuleType) -> bool:
+    """Whether the record alone brings the same rows back."""
+    opened = open_release(str(made.folder))
+    return compare(opened, rebuild(opened, recipe), seconds=1.0).identical
 
-    opened = open_release(str(evolved.folder))
-    assert compare(opened, rebuild(opened, evolve_tag_evol), seconds=1.0).identical
+
+def test_a_release_is_made_again_from_its_record(evolved: Outcome) -> None:
+    assert is_made_again(evolved, evolve_tag_evol)
 
 
 def test_step_by_step_with_a_judge_and_chained(evolved: Outcome) -> None:
-    made = evolve("steps", "--method", "steps", "--judge_presence", "true", "--chained", "true", "--respond", "false")
+    flags = ["--method", "steps", "--judge_presence", "true", "--chained", "true"]
+    made = evolve("steps", *flags, "--respond", "false", "--measure", "false")
     assert made.status == 0, made.err
     stages = [stage["stage"] for stage in made.rows("costs")]
     first = ["tag", *(f"round 1: {name}" for name in ("choose", "plan", "rewrite", "review", "judge", "repair"))]
@@ -255,3 +263,58 @@ def test_a_sweep_takes_different_fixed_budgets(folder: Path) -> None:
         made = run("sweep-budget", "bad-sweep", "--dataset", "rows.jsonl", "--budgets", budgets)
         assert "a sweep takes different fixed budgets" in made.err
         assert made.status == 2
+
+
+def test_pools_are_carried_to_other_domains(evolved: Outcome) -> None:
+    flags = ["--datasets", "here=rows.jsonl,there=backwards.jsonl", "--rows", "8", "--budget", "2"]
+    made = run("transfer-tag-pools", "transfer", *flags, "--store", "store.sqlite")
+    assert made.status == 0, made.err
+    grid = made.rows("default")
+    assert [(cell["pool"], cell["domain"]) for cell in grid] == [
+        (pool, domain) for pool in ("here", "there") for domain in ("here", "there")
+    ]
+    pools = {name: {row["tag"] for row in made.rows("pools") if row["pool"] == name} for name in ("here", "there")}
+    assert pools["here"] != pools["there"]
+    for row in made.rows("rounds"):
+        if row["iteration"]:
+            assert set(row["candidates"]) <= pools[row["method"].removeprefix("tag-evol, pool ")]
+    counts = made.manifest["counts"]
+    assert counts["rows_in"] == counts["rows_out"] + sum(counts["rejected"].values())
+    assert sum(cell["rows"] for cell in grid) == 2 * counts["seed_rows"]
+    assert is_made_again(made, transfer_tag_pools)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (("--datasets", "a=rows.jsonl,a=backwards.jsonl"), "expected NAME=WHAT,NAME=WHAT, each name once"),
+        (("--datasets", "rows.jsonl", "--rows", "0"), "rows=0: expected at least 1"),
+        (("--datasets", "rows.jsonl", "--budget", "0"), "expected a number of tags of at least 1"),
+        (("--datasets", "rows.jsonl", "--pool", "evolved"), "give --pools NAME=POOL"),
+    ],
+)
+def test_a_bad_grid_is_one_line(folder: Path, flags: tuple[str, ...], expected: str) -> None:
+    made = run("transfer-tag-pools", "bad-grid", *flags)
+    assert (made.status, made.folder.exists()) == (2, False)
+    assert expected in made.err.splitlines()[-1]
+
+
+def test_a_pool_in_another_language_is_told(evolved: Outcome) -> None:
+    german = "Zinsrechnung Wahrscheinlichkeit Geschichte Erdkunde Vertragsrecht Haushaltsplanung Reisekosten Gartenbau"
+    kinds = "Aufgabe für Fortgeschrittene,Grundlagen und Begriffe,Fragen aus dem Alltag,Vergleich zweier Verfahren"
+    tags = [f"{word.lower()}: {kind.lower()}" for word in german.split() for kind in kinds.split(",")]
+    Path("german.jsonl").write_text("".join(json.dumps({"tag": tag}) + "\n" for tag in tags), encoding="utf-8")
+    flags = ["--pool", "german.jsonl", "--budgets", "1", "--max_rows", "5", "--respond", "false", "--measure", "false"]
+    made = evolve("german", *flags)
+    assert made.status == 0
+    assert "tagsmith: warning: the pool's tags are mostly in 'de', the rows in 'en'" in made.err
+
+
+def test_a_pool_of_another_version_is_told(evolved: Outcome) -> None:
+    TagPool.from_table(load_config(evolved.folder, "pool")["train"]).save_pretrained("saved", embeddings=False)
+    (config,) = Path("saved").glob("*.json")
+    settings = json.loads(config.read_text())
+    config.write_text(json.dumps(settings | {"format_version": 99}))
+    made = evolve("bad", "--pool", "saved")
+    assert (made.status, made.folder.exists()) == (2, False)
+    assert "is of format version 99" in made.err.splitlines()[-1]

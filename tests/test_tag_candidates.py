@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from collections import Counter
 from hashlib import blake2b
 from unittest.mock import patch
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from tagsmith.processors.errors import InputError
 from tagsmith.processors.tag_evol import candidate_draws
-from tagsmith.processors.tag_evol.candidate_draws import Band, draw_candidates
+from tagsmith.processors.tag_evol.candidate_draws import Band, OwnNumbers, draw_candidates, draw_in_band
 from tagsmith.processors.tag_evol.candidate_walk import cosine, uniform
 from tagsmith.processors.tag_evol.candidates import CandidateSampler
 from tagsmith.processors.tag_evol.pool_mixture import mix_pools
@@ -47,48 +48,55 @@ def a_pool(tags=TAGS, counts=None):
 POOL = a_pool()
 
 
-def plain(pool, row_id, own, *, n, mode, temperature=1.0, band=None, seed=0, number=0, draws=None):
+def share_of(seed, place):
+    """SplitMix64 with Python's integers."""
+    bits = (seed + 0x9E3779B97F4A7C15 * (place + 1)) % 2**64
+    bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    bits = (bits ^ (bits >> 27)) * 0x94D049BB133111EB % 2**64
+    return ((bits ^ (bits >> 31)) >> 11) / 2**53
+
+
+def hashed(text, person=b""):
+    return int.from_bytes(blake2b(text.encode(), digest_size=8, person=person).digest(), "little")
+
+
+def plain(pool, row_id, own, *, n, mode, temperature=1.0, band=None, seed=0, number=0):
     """What the docstrings say, as a loop: the row's endless draws, first n allowed; then a race of clocks."""
-    digest = blake2b(f"{seed}/{number}/{row_id}".encode(), digest_size=8).digest()
-    start = int.from_bytes(digest, "little")
-
-    def share(place):
-        bits = (start + 0x9E3779B97F4A7C15 * (place + 1)) % 2**64
-        bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
-        bits = (bits ^ (bits >> 27)) * 0x94D049BB133111EB % 2**64
-        return ((bits ^ (bits >> 31)) >> 11) / 2**53
-
+    row_seed = hashed(f"{seed}/{number}/{row_id}")
     logs = [math.log(weight) for weight in pool.weights]
     if mode == "frequency":
         logs = [log + math.log(count) / temperature for log, count in zip(logs, pool.counts, strict=True)]
     sums = np.cumsum(np.exp(np.array(logs) - max(logs)))
     keys = {pool.key(tag) for tag in own}
     allowed = [pool.key(tag) not in keys for tag in pool.tags]
+    drawn_from, places = row_seed, range(candidate_draws.DRAWS)
     if mode == "band":
         firsts = {pool.key(tag): tag for tag in reversed(own) if pool.key(tag)}
         spelled = [pool.clean(firsts[key]) for key in dict.fromkeys(map(pool.key, own)) if key]
         if not spelled:
             return []
-        vectors = pool.vectors.astype(np.float64)
         of_own = [pool.tags[pool.find(tag)] if pool.find(tag) is not None else tag for tag in spelled]
         anchor = HashedEmbedder().encode(of_own).astype(np.float64).sum(0)
-        cosines = vectors @ (anchor / np.linalg.norm(anchor))
+        cosines = pool.vectors.astype(np.float64) @ (anchor / np.linalg.norm(anchor))
         low, high = (-2 if band[0] == -1 else band[0]), (2 if band[1] == 1 else band[1])
         assert np.abs(cosines[:, None] - np.array([low, high])).min() > 1e-6  # else float32 could not tell
         allowed = [is_allowed and low <= c <= high for is_allowed, c in zip(allowed, cosines, strict=True)]
+        drawn_from = hashed(f"{seed}/{number}/{row_seed % candidate_draws.GROUPS}", b"group")
+        chunk, first = candidate_draws.CHUNK, row_seed // candidate_draws.GROUPS
+        rounds = range(0, chunk * candidate_draws.CHUNKS, chunk)
+        places = [start + (first + step) % chunk for start in rounds for step in range(chunk)]
     found = []
-    default = candidate_draws.BAND_DRAWS if mode == "band" else candidate_draws.DRAWS
-    for place in range(draws or default):
+    for place in places:
         if len(found) == n:
             break
         if np.ptp(logs) == 0:
-            tag = int(share(place) * len(pool))
+            tag = int(share_of(drawn_from, place) * len(pool))
         else:
-            tag = int(np.searchsorted(sums / sums[-1], share(place), side="right"))
+            tag = int(np.searchsorted(sums / sums[-1], share_of(drawn_from, place), side="right"))
         if allowed[tag] and tag not in found:
             found.append(tag)
     rest = [tag for tag in range(len(pool)) if allowed[tag] and tag not in found]
-    times = {tag: math.log(-math.log1p(-share(2**40 + tag))) - logs[tag] for tag in rest}
+    times = {tag: math.log(-math.log1p(-share_of(row_seed, 2**40 + tag))) - logs[tag] for tag in rest}
     found += sorted(rest, key=lambda tag: (times[tag], tag))[: n - len(found)]
     return [pool.tags[tag] for tag in found]
 
@@ -111,23 +119,22 @@ def test_equals_a_plain_loop_over_the_draws(rows, n, how, band, seed):
     mode, temperature = how
     sampler = CandidateSampler(pool=POOL, n=n, mode=mode, temperature=temperature, band=band, seed=seed)
     dataset = Dataset.from_dict({"id": [f"row{i}" for i in range(len(rows))], "tags": rows})
-    # A plain loop over 16,384 draws takes long.
-    with patch.multiple(candidate_draws, DRAWS=200, BAND_DRAWS=200):
+    asked = {"n": n, "mode": mode, "temperature": temperature, "band": band, "seed": seed}
+    # Few draws, since a plain loop takes long; few groups, so that rows share one.
+    with patch.multiple(candidate_draws, DRAWS=200, CHUNK=50, CHUNKS=4, GROUPS=2):
         drawn = sampler.sample_rows(dataset)["candidates"][:]
-    for number, own in enumerate(rows):
-        asked = {"n": n, "mode": mode, "temperature": temperature, "band": band, "seed": seed, "draws": 200}
-        assert drawn[number] == plain(POOL, f"row{number}", own, **asked)
+        assert drawn == [plain(POOL, f"row{number}", own, **asked) for number, own in enumerate(rows)]
 
 
 @pytest.mark.parametrize("mode", ["uniform", "frequency", "band"])
 def test_where_draws_bring_too_few_the_race_goes_on_and_equals_the_plain_loop(mode, monkeypatch):
-    monkeypatch.setattr(candidate_draws, "DRAWS", 8)
-    monkeypatch.setattr(candidate_draws, "BAND_DRAWS", 8)
+    for name, value in {"DRAWS": 8, "CHUNK": 4, "CHUNKS": 2}.items():
+        monkeypatch.setattr(candidate_draws, name, value)
     rows = [["ratio table", "prime rule"], ["speed sketch"], ["Age Puzzles"]]
     sampler = CandidateSampler(pool=POOL, n=12, mode=mode, band=(-0.2, 0.4))
     drawn = sampler.sample_rows(Dataset.from_dict({"id": ["a", "b", "c"], "tags": rows}))["candidates"][:]
     for row_id, own, found in zip("abc", rows, drawn, strict=True):
-        assert found == plain(POOL, row_id, own, n=12, mode=mode, band=(-0.2, 0.4), draws=8)
+        assert found == plain(POOL, row_id, own, n=12, mode=mode, band=(-0.2, 0.4))
         assert len(set(found)) == 12
 
 
@@ -242,20 +249,32 @@ def test_the_race_has_the_law_of_the_draws(monkeypatch):
     """Without replacement by weight, from draws or from clocks: the same shares of second places."""
     logs = np.log(np.array([1.0, 2.0, 5.0]))
     seeds = np.arange(8000, dtype=np.uint64) * np.uint64(0x1234567)
-    starts, none = np.zeros(8001, np.int64), np.zeros(0, np.int32)
-    by_draws, _ = draw_candidates(seeds, starts, none, logs, 2)
+    none = OwnNumbers(np.zeros(8001, np.int64), np.zeros(0, np.int32))
+    by_draws, _ = draw_candidates(seeds, none, logs, 2)
     monkeypatch.setattr(candidate_draws, "DRAWS", 0)
-    by_race, _ = draw_candidates(seeds, starts, none, logs, 2)
+    by_race, _ = draw_candidates(seeds, none, logs, 2)
     expected = [sum(p / 8 * q / (8 - p) for p in (1, 2, 5) if p != q) for q in (1, 2, 5)]
     for found in (by_draws, by_race):
         assert np.bincount(found[:, 1], minlength=3) / 8000 == pytest.approx(expected, abs=0.02)
     assert (by_draws != by_race).any()
 
 
+def test_rows_of_a_group_do_not_get_the_same_candidates(monkeypatch):
+    """They share a sequence; each has its own place in it. And in-band tags are drawn alike."""
+    monkeypatch.setattr(candidate_draws, "GROUPS", 1)
+    rows = Dataset.from_dict({"id": [str(i) for i in range(400)], "tags": [["ratio table"]] * 400})
+    drawn = CandidateSampler(pool=POOL, n=5, mode="band", band=(-0.2, 0.9)).sample_rows(rows)["candidates"][:]
+    assert len({tuple(found) for found in drawn}) > 250  # of the 280 different places that 400 rows have among 512
+    times = Counter(tag for found in drawn for tag in found)
+    assert len(times) > 50
+    assert max(times.values()) < 0.25 * 400
+
+
 def test_shares_are_splitmix64():
     """Its published first outputs for the seed 1234567."""
     expected = [6457827717110365317, 3203168211198807973, 9817491932198370423]
     assert [uniform(np.uint64(1234567), place) for place in range(3)] == [(bits >> 11) / 2**53 for bits in expected]
+    assert [share_of(1234567, place) for place in range(3)] == [(bits >> 11) / 2**53 for bits in expected]
 
 
 def test_an_edge_of_the_band_is_decided_in_float64():
@@ -263,19 +282,21 @@ def test_an_edge_of_the_band_is_decided_in_float64():
     rng = np.random.default_rng(3)
     vectors = rng.normal(size=(40, 96)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    anchor = vectors[0]
+    anchor = vectors[:1]
+    own = OwnNumbers(np.zeros(2, np.int64), np.zeros(0, np.int32))
     for tag in (5, 17, 29):
-        edge = cosine(anchor, vectors[tag])
+        edge = cosine(anchor[0], vectors[tag])
         for low, high, inside in (
-            (edge, 1.0, True),
-            (np.nextafter(edge, 2), 1.0, False),
-            (-1.0, edge, True),
-            (-1.0, np.nextafter(edge, -2), False),
+            (edge, 2.0, True),
+            (np.nextafter(edge, 2), 2.0, False),
+            (-2.0, edge, True),
+            (-2.0, np.nextafter(edge, -2), False),
         ):
             band = Band(vectors, low, high)
-            assert band.holds(anchor)[tag] == inside
-            seeds, starts = np.array([7], np.uint64), np.zeros(2, np.int64)
-            found, _ = draw_candidates(seeds, starts, np.zeros(0, np.int32), np.zeros(40), 40, band, anchor[None])
+            assert band.holds(anchor)[0, tag] == inside
+            found, _ = draw_in_band(
+                np.array([7], np.uint64), np.uint64, own, np.zeros(40), 40, band, lambda rows: anchor[rows]
+            )
             assert (tag in found) == inside
 
 

@@ -74,6 +74,8 @@ def test_two_ranks_evolve_what_one_does_and_ask_nothing_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loopback: Loopback
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tagsmith.cards.release.render_explorer", lambda *_, **__: "")
+    monkeypatch.setattr("tagsmith.recipes.evolve_tag_evol.pictures", lambda *_: [])
     flags = ["--endpoint", loopback.uri, "--budgets", "1/2", "--max_rows", "14", "--measure_rows", "5"]
     err = io.StringIO()
     with redirect_stdout(io.StringIO()), redirect_stderr(err):

@@ -311,11 +311,11 @@ def test_rows_that_cannot_be_read():
         fitted(Dataset.from_dict({"aspects": [["skill"]]}))
     with pytest.raises(InputError, match="row 1: got null"):
         fitted(Dataset.from_dict({"aspects": [[{"aspect": "a", "tags": ["x"]}], None]}, features=ASPECTS))
-    with pytest.raises(InputError, match="row 0: an aspect without a name"):
+    with pytest.raises(InputError, match="row 0: has an aspect without a name"):
         fitted(Dataset.from_dict({"aspects": [[{"aspect": None, "tags": ["x"]}]]}, features=ASPECTS))
-    with pytest.raises(InputError, match="row 0: an aspect whose tags are null"):
+    with pytest.raises(InputError, match="row 0: has an aspect whose tags are null"):
         fitted(Dataset.from_dict({"aspects": [[{"aspect": "a", "tags": None}]]}, features=ASPECTS))
-    with pytest.raises(InputError, match="a null tag"):
+    with pytest.raises(InputError, match="row 0: has an aspect with a tag that is null"):
         fitted(Dataset.from_dict({"aspects": [[{"aspect": "a", "tags": [None]}]]}, features=ASPECTS))
     with pytest.raises(InputError, match="0 rows hold no tag"):
         fitted(by_aspect())

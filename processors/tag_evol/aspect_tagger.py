@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from datasets import Features
 
@@ -59,7 +59,7 @@ class AspectTagger(OnePromptProcessor):
     need fixed keys; a dictionary, as the paper stores it, is read as well. The wording of the prompts is ours.
     """
 
-    prompt_inputs = ("instruction",)
+    prompt_inputs: ClassVar[tuple[str, ...]] = ("instruction",)
 
     domain: str = "general"
     given: str | None = None
@@ -71,7 +71,7 @@ class AspectTagger(OnePromptProcessor):
         if not isinstance(self.prompt, PromptTemplate):
             self.prompt = PromptTemplate.load(self.prompt or own)
         if self.given is not None:
-            self.prompt_inputs = ("instruction", "aspects")  # type: ignore[misc]  # of this object
+            self.prompt_inputs = ("instruction", "aspects")  # type: ignore[misc]
         super().__post_init__()
 
     def render(self, row: Row) -> list[Request] | str:

@@ -1,6 +1,6 @@
 """Candidate tags for rows: drawn from the pool, never a row's own, the same in any order and any shard."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from hashlib import blake2b
@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import Dataset, DatasetInfo, Features, List, Value
 from datasets.fingerprint import Hasher
 from numpy.typing import NDArray
 
 from tagsmith.processors.errors import InputError
-from tagsmith.processors.tag_evol.candidate_draws import Band, draw_candidates
+from tagsmith.processors.tag_evol.candidate_draws import Band, draw_candidates, draw_in_band
 from tagsmith.processors.tag_evol.own_tags import OwnTags
 from tagsmith.processors.tag_evol.tag_pool import TagPool
 from tagsmith.processors.take_rows import take_rows
@@ -53,9 +54,13 @@ class CandidateSampler:
     Raises:
         InputError: a setting out of range, a pool with fewer than n tags, or rows without the input columns.
 
-    Exact: a row's candidates are just those that a plain loop over its draws gives which compares every tag with all
-    own tags and computes every cosine in float64 (`tests/test_tag_candidates.py`); the shortcuts only skip what cannot
-    be in the band. The embedding model's own noise is all that can differ between machines.
+    In the modes "uniform" and "frequency" each row has a sequence of draws to itself. In mode "band" the rows fall, by
+    id, in 1,024 groups that share one, each row from a place of its own: their cosines are then one matrix product.
+    Each row's candidates are a uniform sample of its band either way; two rows of one group are not independent.
+
+    Exact: the candidates are those of a plain loop over the draws, which compares every tag with all own tags and takes
+    every cosine in float64 (`tests/test_tag_candidates.py`). Float32 products decide only what is farther from an edge
+    than their error. The embedding model's own noise is all that can differ between machines.
 
     Differs from the authors' code: 21 tags that are not the row's own, where that has 21 less the row's own; spellings
     are levelled before they are compared.
@@ -107,7 +112,7 @@ class CandidateSampler:
     def sample_rows(self, dataset: Dataset) -> Dataset:
         """The dataset with `candidates`: the same as `dataset.map(self, batched=True)`, by Arrow.
 
-        One million rows from a pool of 100,000 tags, see `benchmarks/sample_tag_candidates.py`.
+        Measured in `benchmarks/sample_tag_candidates.py`; the docs have the figures.
         """
         missing = [name for name in self._inputs if name not in dataset.column_names]
         if missing:
@@ -136,45 +141,44 @@ class CandidateSampler:
     def _sample(self, rows: pa.Table) -> pa.ChunkedArray:
         """The column."""
         own = OwnTags.read(self.pool, rows)
-        names = pa.array(self.pool.tags, pa.string())
-        of_band = self.mode == "band"
-        tag_vectors = self._tag_vectors(own) if of_band and self.anchor == "tags" else None
-        chunks = []
-        for first in range(0, len(rows), ROWS_AT_A_TIME):
-            part = rows.slice(first, ROWS_AT_A_TIME)
-            last = first + len(part)
-            takes_part = own.takes_part[first:last].copy()
-            anchors = None
-            if of_band and self.anchor == "instruction":
-                texts = part["instruction"].to_pylist()
-                anchors = np.zeros((len(part), self.pool.vectors.shape[1]), np.float32)
-                takes_part &= np.array([bool(text and text.strip()) for text in texts])
-                anchors[takes_part] = self.pool.embedder.encode([t for t, on in zip(texts, takes_part) if on])  # noqa: B905
-            elif tag_vectors is not None:
-                anchors = own.centroids(first, last, tag_vectors)
-                takes_part &= np.diff(own.starts[first : last + 1]) > 0
-            numbers = np.flatnonzero(takes_part)
-            starts, in_pool = own.in_pool(first + numbers)
-            found, sizes = draw_candidates(
-                self._seeds(part["id"].take(pa.array(numbers)).to_pylist()),
-                starts,
-                in_pool,
-                self._log_weights,
-                self.n,
-                self._band if of_band else None,
-                anchors[numbers] if anchors is not None else None,
-            )
-            counts = np.zeros(len(part), np.int64)
-            counts[numbers] = sizes
-            offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-            drawn = names.take(pa.array(found[found >= 0]))
-            chunks.append(pa.ListArray.from_arrays(pa.array(offsets), drawn))
-        return pa.chunked_array(chunks, pa.list_(pa.string()))
+        takes_part = own.takes_part.copy()
+        if self.mode == "band":
+            takes_part &= own.sizes > 0 if self.anchor == "tags" else _has_text(rows["instruction"])
+        numbers = np.flatnonzero(takes_part)
+        seeds = self._seeds(rows["id"].combine_chunks().take(pa.array(numbers)).to_pylist())
+        drawn = np.full((len(rows), self.n), -1, np.int32)
+        if self.mode != "band":
+            drawn[numbers], _ = draw_candidates(seeds, own.in_pool(numbers), self._log_weights, self.n)
+        elif self.anchor == "tags":
+            vectors = self._tag_vectors(own)
+            drawn[numbers] = self._in_band(seeds, own, numbers, lambda part: own.centroids(numbers[part], vectors))
+        else:
+            for first in range(0, len(numbers), ROWS_AT_A_TIME):
+                part = numbers[first : first + ROWS_AT_A_TIME]
+                texts = rows["instruction"].take(pa.array(part)).to_pylist()
+                vectors = self.pool.embedder.encode(texts)
+                drawn[part] = self._in_band(seeds[first : first + len(part)], own, part, vectors.__getitem__)
+        return _as_lists(drawn, pa.array(self.pool.tags, pa.string()))
+
+    def _in_band(
+        self,
+        seeds: NDArray[np.uint64],
+        own: OwnTags,
+        rows: NDArray[np.int64],
+        anchors_of: Callable[[NDArray[np.int64]], NDArray[np.float32]],
+    ) -> NDArray[np.int32]:
+        return draw_in_band(
+            seeds, self._group_seed, own.in_pool(rows), self._log_weights, self.n, self._band, anchors_of
+        )[0]
 
     def _seeds(self, ids: Sequence[str]) -> NDArray[np.uint64]:
         start = f"{self.seed}/{self.round_number}/"
         digests = [blake2b((start + row_id).encode(), digest_size=8).digest() for row_id in ids]
         return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
+
+    def _group_seed(self, group: int) -> np.uint64:
+        digest = blake2b(f"{self.seed}/{self.round_number}/{group}".encode(), digest_size=8, person=b"group").digest()
+        return np.uint64(int.from_bytes(digest, "little"))
 
     @cached_property
     def _log_weights(self) -> NDArray[np.float64]:
@@ -206,3 +210,19 @@ _TYPES = {
     "instruction": pa.string(),
     "status": pa.string(),
 }
+
+
+def _has_text(instructions: pa.ChunkedArray) -> NDArray[np.bool_]:
+    stripped = pc.utf8_trim_whitespace(pc.fill_null(instructions, ""))
+    made: NDArray[np.bool_] = pc.greater(pc.utf8_length(stripped), 0).to_numpy()
+    return made
+
+
+def _as_lists(drawn: NDArray[np.int32], names: pa.Array) -> pa.ChunkedArray:
+    """Names of the tags of each row; -1 is none. In chunks, since a list column's text ends at 2 GB."""
+    chunks = []
+    for first in range(0, len(drawn), ROWS_AT_A_TIME):
+        part = drawn[first : first + ROWS_AT_A_TIME]
+        offsets = np.concatenate([[0], np.cumsum((part >= 0).sum(axis=1))]).astype(np.int32)
+        chunks.append(pa.ListArray.from_arrays(pa.array(offsets), names.take(pa.array(part[part >= 0]))))
+    return pa.chunked_array(chunks, pa.list_(pa.string()))

@@ -1,6 +1,7 @@
 """Rows' own tags as numbers: each once a row whatever its spelling, with its place in a pool."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,7 @@ from scipy.sparse import csr_array
 
 from tagsmith.processors.errors import InputError
 from tagsmith.processors.generation_processor import REJECTED
+from tagsmith.processors.tag_evol.candidate_draws import OwnNumbers
 from tagsmith.processors.tag_evol.tag_pool import TagPool
 
 
@@ -63,28 +65,35 @@ class OwnTags:
         found = np.array([-1 if number is None else number for number in numbers], np.int64)
         return cls(starts, tags[kept], spellings, found, ~rejected)
 
-    def in_pool(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Starts and pool numbers of the given rows' tags that the pool has."""
-        sizes = self.starts[rows + 1] - self.starts[rows]
-        ends = np.cumsum(sizes)
-        places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(self.starts[rows] - (ends - sizes), sizes)
-        numbers = self.numbers[self.tags[places]]
-        held = numbers >= 0
-        counts = np.bincount(np.repeat(np.arange(len(rows)), sizes)[held], minlength=len(rows))
-        return np.concatenate([[0], np.cumsum(counts)]), numbers[held].astype(np.int32)
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """Tags of each row."""
+        return np.diff(self.starts)
 
-    def centroids(self, first: int, last: int, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(rows, dim) the mean of each row's tag vectors, brought to length 1; zero for a row without tags."""
-        starts = self.starts[first : last + 1]
-        codes = self.tags[starts[0] : starts[-1]]
+    def in_pool(self, rows: NDArray[np.int64]) -> OwnNumbers:
+        """The given rows' tags that the pool has."""
+        row_of, tags = self._of(rows)
+        numbers = self.numbers[tags]
+        held = numbers >= 0
+        counts = np.bincount(row_of[held], minlength=len(rows))
+        return OwnNumbers(np.concatenate([[0], np.cumsum(counts)]), numbers[held].astype(np.int32))
+
+    def centroids(self, rows: NDArray[np.int64], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(rows, dim) the mean of each row's tag vectors, brought to length 1; none of the rows is without tags."""
+        row_of, tags = self._of(rows)
+        starts = np.concatenate([[0], np.cumsum(np.bincount(row_of, minlength=len(rows)))])
         # Summed in the row's order, row by row: so the batch that a row comes in changes no bit.
-        membership = csr_array(
-            (np.ones(len(codes), np.float32), codes, starts - starts[0]), shape=(last - first, len(vectors))
-        )
+        membership = csr_array((np.ones(len(tags), np.float32), tags, starts), shape=(len(rows), len(vectors)))
         sums = np.asarray(membership @ vectors)
-        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-        made: NDArray[np.float32] = sums / np.where(lengths == 0, 1, lengths)
+        made: NDArray[np.float32] = sums / np.linalg.norm(sums, axis=1, keepdims=True)
         return made
+
+    def _of(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The tags of the given rows one after the other, with the place of each one's row."""
+        sizes = self.sizes[rows]
+        row_of = np.repeat(np.arange(len(rows)), sizes)
+        before = np.cumsum(sizes) - sizes
+        return row_of, self.tags[np.arange(len(row_of)) + (self.starts[rows] - before)[row_of]]
 
 
 def _first_mentions(rows: NDArray[np.int64], keys: NDArray[np.int64], n_keys: int) -> NDArray[np.int64]:

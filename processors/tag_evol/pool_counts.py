@@ -77,16 +77,14 @@ def read_mentions(dataset: Dataset, aspects_column: str, tags_column: str) -> Me
     row_of_entry = pc.list_parent_indices(lists).to_numpy().astype(np.int64)
     names, tag_lists = pc.struct_field(entries, "aspect"), pc.struct_field(entries, "tags")
     flat = pc.list_flatten(tag_lists)
-    for what, values, rows in (
-        ("an aspect without a name", names, row_of_entry),
-        ("an aspect whose tags are null", tag_lists, row_of_entry),
-        ("a null tag", flat, None),
-    ):
+    for what, values in (("aspect without a name", names), ("aspect whose tags are null", tag_lists)):
         if values.null_count:
             place = int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0])
-            at = f"row {rows[place]}: " if rows is not None else ""
-            raise InputError(f"column {aspects_column!r}, {at}{what}; run the tagger again, or filter such rows out")
+            raise _bad(aspects_column, int(row_of_entry[place]), what)
     entry_of_tag = pc.list_parent_indices(tag_lists).to_numpy().astype(np.int64)
+    if flat.null_count:
+        place = int(np.flatnonzero(flat.is_null().to_numpy(zero_copy_only=False))[0])
+        raise _bad(aspects_column, int(row_of_entry[entry_of_tag[place]]), "aspect with a tag that is null")
     aspects, tags = names.cast(pa.string()).dictionary_encode(), flat.cast(pa.string()).dictionary_encode()
     return Mentions(
         len(dataset),
@@ -123,6 +121,10 @@ def _check_type(lists: Any, column: str) -> None:
     if lists.null_count:
         row = int(np.flatnonzero(lists.is_null().to_numpy(zero_copy_only=False))[0])
         raise InputError(f"column {column!r}, row {row}: got null, expected aspects with their tags; filter it out")
+
+
+def _bad(column: str, row: int, what: str) -> InputError:
+    return InputError(f"column {column!r}, row {row}: has an {what}; run the tagger again, or filter such rows out")
 
 
 def _recoded(names: Sequence[str | None]) -> tuple[NDArray[np.int64], list[str]]:

@@ -1,7 +1,7 @@
 """The table of a tag pool: one row a tag, made from counts, checked when it comes from elsewhere."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -84,7 +84,7 @@ def read_rows(rows: pa.Table) -> pa.Table:
     return table
 
 
-def _plain(column: Any) -> Iterable[Any]:
+def _plain(column: Any) -> Any:
     return column.to_pylist() if isinstance(column, pa.Array | pa.ChunkedArray) else column
 
 

@@ -25,6 +25,8 @@ BUCKET_BITS = 34  # of a cell's 44 digits, those that a bucket does not look at:
 BUCKETS = 1 << 16
 TIE = 2.0**-48  # a score this close, relatively, to the best one ties with it also across a cell's edge
 NO_FLOOR = 1 << 62
+MANY = 1099511627776  # scores computed one by one at a pick before the heap is scored as a whole
+PIECE = 128
 HASH_MASK = (1 << 42) - 1
 
 # One record a row, so that scoring it costs few cache misses.
@@ -55,11 +57,8 @@ MASS = np.dtype(
         ("mass_rest", np.float64),
         ("slope", np.float64),  # share · Φ'(v); in a graph Φ'
         ("below", np.float64),  # Σ slope of the children; in a graph the gradient, Σ P · Φ'
-        ("below_rest", np.float64),
-        (
-            "inner",
-            np.float64,
-        ),  # what a node adds to a path through it: 2 · slope + below; a leaf, the path's end: slope
+        ("below_rest", np.float64),  # in a graph
+        ("inner", np.float64),  # what a node adds to a path through it: 2 · slope + below; a leaf, its end: slope
         ("share", np.float64),  # 1 / (1 + degree)
         ("target", np.float64),  # λ Q_j
         ("covered", np.int64),  # picks on the leaf
@@ -369,9 +368,8 @@ def put(entry: Record, cell: int, row: int, stamp: int) -> None:
 
 
 @compiled
-def replace_top(heap: Records, size: int, cell: int, row: int, stamp: int) -> None:
-    """Put an entry where the heap's top was and let it sink."""
-    i = 0
+def sink(i: int, heap: Records, size: int, cell: int, row: int, stamp: int) -> None:
+    """Put an entry at place i of the heap and let it sink."""
     while 2 * i + 1 < size:
         child = 2 * i + 1
         if child + 1 < size and is_before(heap[child + 1], heap[child]["cell"], heap[child]["row"]):
@@ -389,7 +387,7 @@ def drop_top(heap: Records, state: Record) -> None:
     state["heap_size"] -= 1
     last = heap[state["heap_size"]]
     if state["heap_size"] > 0:
-        replace_top(heap, state["heap_size"], last["cell"], last["row"], last["stamp"])
+        sink(0, heap, state["heap_size"], last["cell"], last["row"], last["stamp"])
 
 
 @compiled
@@ -432,18 +430,19 @@ def open_bucket(
     state["floor"] = (bucket + state["first_bucket"]) << BUCKET_BITS if bucket > 0 else 0
     if bucket < 0:
         return False
-    # First the list, then the scores: so the processor waits for many rows' memory at once.
     row = int(heads[bucket])
     heads[bucket] = -1
-    count = 0
     while row >= 0:
-        aside[count] = row
-        count += 1
-        state["ahead"] ^= leaves[rows[row]["start"]]
-        row = int(links[row])
-    for i in range(count):
-        cell = cell_of(score(rows[aside[i]], leaves, joints, nodes, masses, upper, sizes, state))
-        insert(cell, aside[i], heads, links, heap, state)
+        # A piece of the list first, then its scores: so the processor waits for many rows' memory at once.
+        count = 0
+        while row >= 0 and count < PIECE:
+            aside[count] = row
+            count += 1
+            state["ahead"] ^= leaves[rows[row]["start"]]
+            row = int(links[row])
+        for i in range(count):
+            cell = cell_of(score(rows[aside[i]], leaves, joints, nodes, masses, upper, sizes, state))
+            insert(cell, aside[i], heads, links, heap, state)
     return True
 
 
@@ -478,6 +477,35 @@ def fill(
 
 
 @compiled
+def rescore_heap(
+    rows: Records,
+    leaves: Ints,
+    joints: Ints,
+    nodes: Records,
+    masses: Records,
+    upper: Floats,
+    sizes: Floats,
+    heads: Ints,
+    links: Ints,
+    heap: Records,
+    state: Record,
+) -> None:
+    """Score all of the heap anew, in the order of memory, and order it: for when much of it has to be scored anyway."""
+    kept = 0
+    for i in range(state["heap_size"]):
+        row = int(heap[i]["row"])
+        cell = cell_of(score(rows[row], leaves, joints, nodes, masses, upper, sizes, state))
+        if cell < state["floor"]:
+            insert(cell, row, heads, links, heap, state)
+        else:
+            put(heap[kept], cell, row, state["picks"])
+            kept += 1
+    state["heap_size"] = kept
+    for i in range(kept // 2 - 1, -1, -1):
+        sink(i, heap, kept, heap[i]["cell"], heap[i]["row"], heap[i]["stamp"])
+
+
+@compiled
 def raise_best(
     rows: Records,
     leaves: Ints,
@@ -494,7 +522,11 @@ def raise_best(
 ) -> bool:
     """Bring the best row to the heap's top. False when no row is left."""
     refill_at = state["scored"] + len(rows) // 16
+    rescore_at = state["scored"] + MANY
     while True:
+        if state["scored"] > rescore_at:
+            rescore_heap(rows, leaves, joints, nodes, masses, upper, sizes, heads, links, heap, state)
+            rescore_at = NO_FLOOR
         if state["scored"] > refill_at:
             fill(rows, leaves, joints, nodes, masses, upper, sizes, heads, links, heap, state)
             refill_at = NO_FLOOR
@@ -510,7 +542,7 @@ def raise_best(
             drop_top(heap, state)
             insert(cell, row, heads, links, heap, state)
         else:
-            replace_top(heap, state["heap_size"], cell, row, state["picks"])
+            sink(0, heap, state["heap_size"], cell, row, state["picks"])
 
 
 @compiled

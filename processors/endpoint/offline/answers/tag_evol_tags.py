@@ -83,11 +83,11 @@ def merge_aspects(values: dict[str, str], draw: Draw) -> dict[str, Any]:
     draw = Draw(draw.bits("merge"), values["instruction"], values["aspects"])
     merged: Aspects = {}
     for line in values["aspects"].splitlines():
-        name, _, tags = line.partition(":")
+        name, _, listed = line.partition(":")
         words = _telling_words(name)
         into = next((other for other in merged if _telling_words(other) & words), name.strip())
         merged.setdefault(into, [])
-        merged[into] += [tag.strip() for tag in tags.split(";") if tag.strip() not in merged[into]]
+        merged[into] += [tag.strip() for tag in listed.split(";") if tag.strip() not in merged[into]]
     if draw.share("lost") < _LOST:
         tags = next(iter(merged.values()))
         del tags[-1:]
