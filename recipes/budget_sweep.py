@@ -68,8 +68,8 @@ def _figures(rows: Dataset, score_of: Mapping[str, int | None]) -> dict[str, Any
 def saturation(sweep: Sequence[Mapping[str, Any]]) -> int | None:
     """The smallest budget with at least 95 % of the largest gain in difficulty over the rows before.
 
-    None where no budget gains anything. Means of several budgets differ by chance as well: where the curve is flat, more
-    rows move the answer less than a rule does that looks for the largest mean alone.
+    None where no budget gains anything. The largest of several means is large by chance, too: where the curve is flat,
+    whoever looks for the largest mean alone finds noise.
     """
     gains = {
         int(of["budget"]): of["difficulty"] - of["seed_difficulty"]

@@ -16,7 +16,6 @@ _NOTES = {
     "pools": "the pools, one under the other",
     "sources": "the rows as they were read, one dataset under the other",
 }
-_GRIDS = {"acceptance": ("Accepted (%)", 100), "grounding": ("Grounded (%)", 100), "difficulty": ("Difficulty", 1)}
 
 
 def card_text(
@@ -63,14 +62,16 @@ def card_text(
 def pictures(grid: Sequence[Mapping[str, Any]], pools: Sequence[str], domains: Sequence[str]) -> list[Picture]:
     """The figures as grids of pools and domains."""
     of = {(cell["pool"], cell["domain"]): cell for cell in grid}
-    grids = {
-        title: [[_times(of[pool, domain][name], factor) for domain in domains] for pool in pools]
-        for name, (title, factor) in _GRIDS.items()
+    values = {
+        "Accepted (%)": {pair: 100 * cell["acceptance"] for pair, cell in of.items()},
+        "Grounded (%)": {pair: 100 * cell["grounding"] for pair, cell in of.items()},
+        "Difficulty gained (judge, 1 to 10)": {pair: _gain(cell) for pair, cell in of.items()},
     }
+    grids = {title: [[cells[pool, domain] for domain in domains] for pool in pools] for title, cells in values.items()}
     return [
         Picture(
             "transfer",
-            "Share accepted, share grounded and the judge's difficulty, by pool (rows) and domain (columns).",
+            "Share accepted, share grounded and difficulty gained, by pool (rows) and domain of the instructions (columns).",
             lambda path, theme: heat_grids(
                 grids, pools, domains, path, theme, row_title="Pool", column_title="Instructions"
             ),
@@ -78,5 +79,9 @@ def pictures(grid: Sequence[Mapping[str, Any]], pools: Sequence[str], domains: S
     ]
 
 
-def _times(value: float | None, factor: float) -> float | None:
-    return None if value is None else factor * value
+def _gain(cell: Mapping[str, Any]) -> float | None:
+    """How much harder the accepted rows are than the rows before."""
+    if cell["difficulty"] is None or cell["seed_difficulty"] is None:
+        return None
+    gain: float = cell["difficulty"] - cell["seed_difficulty"]
+    return gain

@@ -162,7 +162,7 @@ def elsewhere(tmp_path, launcher, work, dies_at, **changes):
     program.write_text(PROGRAM)
     words = [str(work), json.dumps(EXAMPLES.to_list()), json.dumps(vars(settings(**changes))), str(dies_at)]
     return subprocess.run(
-        [sys.executable, *launcher, str(program), *words], capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, *launcher, str(program), *words], capture_output=True, text=True, timeout=300, check=False
     )
 
 

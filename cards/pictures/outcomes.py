@@ -47,7 +47,7 @@ def outcomes(rounds: Mapping[str, Mapping[str, int]], path: str | Path, theme: T
                 for row, share in enumerate(shares):
                     axes.text(1, row, f"{share:.1f} %", va="center", color=look.background)
             starts = [start + share for start, share in zip(starts, shares, strict=True)]
-        axes.invert_yaxis()
+        axes.set_ylim(len(names) - 0.4, -0.6)
         axes.set_xlim(0, 100)
         axes.set_xlabel("Share of the rows (%)")
         axes.spines["left"].set_visible(False)

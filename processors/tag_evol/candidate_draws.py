@@ -145,8 +145,12 @@ def draw_in_band(
 
 
 def _in_threads(work: Callable[..., None], parts: Any) -> None:
+    def quietly(part: Any) -> None:
+        with np.errstate(over="ignore"):  # as plain Python, without Numba: products of hashes are meant to wrap round
+            work(part)
+
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for _ in threads.map(work, parts):
+        for _ in threads.map(quietly, parts):
             pass
 
 

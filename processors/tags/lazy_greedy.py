@@ -23,10 +23,9 @@ Record = Any
 CELL_BITS = 8  # binary digits of a score that do not count: 52 − 44
 BUCKET_BITS = 34  # of a cell's 44 digits, those that a bucket does not look at: 1,024 buckets an octave
 BUCKETS = 1 << 16
-TIE = 2.0**-48  # a score this close, relatively, to the best one ties with it also across a cell's edge
+TIE = 2.0**-47  # a score this close, relatively, to the best one ties with it also across a cell's edge
 NO_FLOOR = 1 << 62
-MANY = 1099511627776  # scores computed one by one at a pick before the heap is scored as a whole
-PIECE = 128
+PIECE = 128  # rows of a bucket that are read ahead
 HASH_MASK = (1 << 42) - 1
 
 # One record a row, so that scoring it costs few cache misses.
@@ -477,35 +476,6 @@ def fill(
 
 
 @compiled
-def rescore_heap(
-    rows: Records,
-    leaves: Ints,
-    joints: Ints,
-    nodes: Records,
-    masses: Records,
-    upper: Floats,
-    sizes: Floats,
-    heads: Ints,
-    links: Ints,
-    heap: Records,
-    state: Record,
-) -> None:
-    """Score all of the heap anew, in the order of memory, and order it: for when much of it has to be scored anyway."""
-    kept = 0
-    for i in range(state["heap_size"]):
-        row = int(heap[i]["row"])
-        cell = cell_of(score(rows[row], leaves, joints, nodes, masses, upper, sizes, state))
-        if cell < state["floor"]:
-            insert(cell, row, heads, links, heap, state)
-        else:
-            put(heap[kept], cell, row, state["picks"])
-            kept += 1
-    state["heap_size"] = kept
-    for i in range(kept // 2 - 1, -1, -1):
-        sink(i, heap, kept, heap[i]["cell"], heap[i]["row"], heap[i]["stamp"])
-
-
-@compiled
 def raise_best(
     rows: Records,
     leaves: Ints,
@@ -521,12 +491,8 @@ def raise_best(
     state: Record,
 ) -> bool:
     """Bring the best row to the heap's top. False when no row is left."""
-    refill_at = state["scored"] + len(rows) // 16
-    rescore_at = state["scored"] + MANY
+    refill_at = state["scored"] + max(256, len(rows) // 16)
     while True:
-        if state["scored"] > rescore_at:
-            rescore_heap(rows, leaves, joints, nodes, masses, upper, sizes, heads, links, heap, state)
-            rescore_at = NO_FLOOR
         if state["scored"] > refill_at:
             fill(rows, leaves, joints, nodes, masses, upper, sizes, heads, links, heap, state)
             refill_at = NO_FLOOR

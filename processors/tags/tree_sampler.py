@@ -29,7 +29,7 @@ class TreeSampler:
     """Pick n rows greedily by tree-level information gain, towards a target if given (TAGS, §3.4, Eq. 2-9, Alg. 1).
 
     Exact: the picks and their order are those of computing every row's score anew at each pick. Scores are float64,
-    their running sums kept without drift. Scores that agree in their leading 44 binary digits, or within 2⁻⁴⁸ across
+    their running sums kept without drift. Scores that agree in their leading 44 binary digits, or within 2⁻⁴⁷ across
     the edge of such a cell, are a tie, and the lowest row number wins; of rows with the same leaves the larger weight.
 
     Input columns:
