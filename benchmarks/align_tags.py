@@ -1,8 +1,8 @@
 """What λ does in aligned sampling: KL to the target and mean weight of the picks, for both forms of alignment.
 
-A good λ means the same wherever it is used. So each λ is tried on several pools, which differ in rows, picks, leaves, scale
-of the weights and target; `spread` is the largest difference between pools in how far KL has gone from general sampling's
-(0) to the lowest that any λ reaches there (1).
+A good λ means the same wherever it is used. So each λ is tried on several pools, which differ in rows, picks, leaves,
+scale of the weights and target; `spread` is the largest difference between pools in how far KL has gone from general
+sampling's (0) to the lowest that any λ reaches there (1).
 
     python benchmarks/align_tags.py
     python benchmarks/align_tags.py --scale 4

@@ -10,8 +10,8 @@ def make_tree(leaves: int, levels: int, shape: str, generator: np.random.Generat
     """Parents, leaves numbered first. Level sizes grow geometrically from the root.
 
     Args:
-        shape: "random" (each node has a random parent above), "regular" (children spread evenly), "hub" (half the nodes of
-            each level under the first node of the level above).
+        shape: "random" (each node has a random parent above), "regular" (children spread evenly), "hub" (half the nodes
+            of each level under the first node of the level above).
     """
     sizes = [max(1, round(leaves ** (level / (levels - 1)))) for level in range(levels)]
     offsets = np.cumsum([0, *sizes[::-1]])[:-1][::-1]

@@ -71,7 +71,7 @@ def pictures(grid: Sequence[Mapping[str, Any]], pools: Sequence[str], domains: S
     return [
         Picture(
             "transfer",
-            "Share accepted, share grounded and difficulty gained, by pool (rows) and domain of the instructions (columns).",
+            "Shares accepted and grounded, and difficulty gained, by pool (rows) and domain (columns).",
             lambda path, theme: heat_grids(
                 grids, pools, domains, path, theme, row_title="Pool", column_title="Instructions"
             ),

@@ -617,7 +617,8 @@ def test_hub_model_is_served_from_its_snapshot_by_commit(folder: Path, tmp_path:
     snapshot = tmp_path / "snapshots" / "0a1b2c3d"
     asked = []
 
-    def download(model: str, allow_patterns: list[str]) -> str:
+    def download(model: str, revision: str | None, allow_patterns: list[str]) -> str:
+        assert revision is None
         asked.append((model, "pytorch_model*.bin" in allow_patterns))
         shutil.copytree(folder, snapshot, dirs_exist_ok=True, ignore=lambda *_: ["model.safetensors"])
         if any(Path(weights).match(pattern) for pattern in allow_patterns):

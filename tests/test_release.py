@@ -355,7 +355,7 @@ def test_the_manifest_holds_what_a_reader_needs_and_sorts_its_keys(tmp_path):
     said = json.loads(text)
     assert said["config"] == {"alpha": 5, "output": "runs/x", "missing": "nan"}
     assert said["tagsmith_format"] == 1
-    assert said["started"] == "2024-05-01T12:00:00Z"
+    assert said["started"] == "2024-05-01T12:00:00.000Z"
     assert {"tagsmith", "datasets", "pyarrow"} <= set(said["packages"])
     assert said["configs"]["generations"]["extra"]["rows"] == 1
     assert list(said) == sorted(said)

@@ -450,7 +450,7 @@ def test_rows_that_do_not_fit_the_tree_are_named(rows, message):
         ({"n": 7}, "n=7: only 6 of the 6 rows can be picked; lower n"),
         ({"profile": "sums"}, "profile='sums': expected 'counts' or 'clipped'"),
         ({"alignment": "kl"}, "alignment='kl': expected 'relative' or 'paper'"),
-        ({"gamma": 1.0}, "gamma=1.0: expected a number between 0 and 1"),
+        ({"gamma": 1.0}, "gamma=1.0: expected a number between 0 and 1, exclusive"),
         ({"gamma": 0}, "gamma=0: expected a number between 0 and 1"),
         ({"alpha": 1.5}, "alpha=1.5: expected a number from 0 to 1"),
         ({"eps": 0.0}, "eps=0.0: expected a number between 0 and 1"),

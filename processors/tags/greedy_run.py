@@ -41,6 +41,7 @@ class Gradient:
 
     nodes: NDArray[Any]
     masses: NDArray[Any]
+    sides: NDArray[Any]
     upper: Floats
     starts: NDArray[np.int64]
     edges: NDArray[Any]
@@ -49,16 +50,18 @@ class Gradient:
 def tree_gradient(shape: TreeShape, objective: Objective, target: Floats | None, quota: NDArray[np.int64]) -> Gradient:
     """Before any pick. `target` (mass by node) and `quota` (by node, −1 for none) are in the shape's numbering."""
     n = len(shape)
-    nodes, masses = np.zeros(n + 1, lazy_greedy.NODE), np.zeros(n + 1, lazy_greedy.MASS)
+    nodes, masses = np.zeros(n + 1, lazy_greedy.NODE), _aligned_zeros(n + 1, lazy_greedy.MASS)
+    sides = np.zeros(n + 1, lazy_greedy.SIDE)
     nodes["parent"] = np.append(shape.parents, n)
     masses["first_child"] = shape.first_child
     masses["share"] = np.append(shape.share, 1.0)
-    masses["quota"] = np.append(quota, -1)
+    sides["quota"] = np.append(quota, -1)
     slope = objective.power * shape.share * objective.eps ** (objective.power - 1.0)
-    masses["slope"][:n] = slope
-    masses["below"] = np.bincount(shape.parents, slope, minlength=n + 1)
+    masses["slope"][:n] = masses["anchor_slope"][:n] = slope
+    masses["anchor"] = 1.0 / objective.eps
+    sides["below"] = np.bincount(shape.parents, slope, minlength=n + 1)
     is_childless = np.diff(shape.first_child) == 0
-    masses["inner"][:n] = np.where(is_childless, slope, 2.0 * slope + masses["below"][:n])
+    masses["inner"][:n] = np.where(is_childless, slope, 2.0 * slope + sides["below"][:n])
 
     # A pick changes all sums near the root and those under the nodes that it touches: both parts are kept small.
     n_upper = min(n, max(512, int(4 * n**0.5)))
@@ -70,9 +73,9 @@ def tree_gradient(shape: TreeShape, objective: Objective, target: Floats | None,
         level = slice(max(first, n_upper), last)
         nodes["base"][level] = nodes["base"][nodes["parent"][level]]
     if target is not None:
-        masses["target"][:n] = objective.kl_weight * target
-        nodes["bonus"] = masses["target"] * np.log1p(1.0 / objective.smooth)
-    return Gradient(nodes, masses, upper, np.zeros(0, np.int64), np.zeros(0, lazy_greedy.EDGE))
+        sides["target"][:n] = objective.kl_weight * target
+        nodes["bonus"] = sides["target"] * np.log1p(1.0 / objective.smooth)
+    return Gradient(nodes, masses, sides, upper, np.zeros(0, np.int64), np.zeros(0, lazy_greedy.EDGE))
 
 
 def graph_gradient(matrix: Any, objective: Objective) -> Gradient:
@@ -80,18 +83,19 @@ def graph_gradient(matrix: Any, objective: Objective) -> Gradient:
     by_row = matrix.tocsr()
     by_column = matrix.tocsc()
     n = by_row.shape[0]
-    nodes, masses = np.zeros(n + 1, lazy_greedy.NODE), np.zeros(n + 1, lazy_greedy.MASS)
+    nodes, masses = np.zeros(n + 1, lazy_greedy.NODE), _aligned_zeros(n + 1, lazy_greedy.MASS)
+    sides = np.zeros(n + 1, lazy_greedy.SIDE)
     nodes["parent"] = n
-    masses["quota"] = -1
+    sides["quota"] = -1
     slope = objective.power * objective.eps ** (objective.power - 1.0)
     masses["slope"][:n] = slope
     edges = np.zeros(2 * by_row.nnz, lazy_greedy.EDGE)
     edges["label"] = np.concatenate([by_row.indices, by_column.indices])
     edges["value"] = np.concatenate([by_row.data, by_column.data])
-    masses["below"][:n] = np.asarray(by_row.sum(axis=1)).ravel() * slope
-    nodes["lower"] = masses["below"]
+    sides["below"][:n] = np.asarray(by_row.sum(axis=1)).ravel() * slope
+    nodes["lower"] = sides["below"]
     starts = np.concatenate([by_row.indptr, by_column.indptr.astype(np.int64) + by_row.nnz]).astype(np.int64)
-    return Gradient(nodes, masses, np.zeros(1), starts, edges)
+    return Gradient(nodes, masses, sides, np.zeros(1), starts, edges)
 
 
 def run_greedy(
@@ -115,7 +119,7 @@ def run_greedy(
     announce(lazy_greedy.greedy, "the sampler")
     n_rows = len(leaf_sets)
     starts, leaves = leaf_sets.starts, leaf_sets.leaves
-    rows = np.zeros(n_rows, lazy_greedy.ROW)
+    rows = _aligned_zeros(n_rows, lazy_greedy.ROW)
     rows["start"] = starts[:-1]
     rows["size"] = np.diff(starts)
     rows["weight"] = np.where(rows["size"] > 0, weights, 0.0)  # without leaves all rows are alike
@@ -130,7 +134,7 @@ def run_greedy(
     state["power"], state["eps"], state["smooth"] = objective.power, objective.eps, objective.smooth
     state["smooth_total"] = objective.smooth * n_leaves
     state["kl_weight"], state["is_relative"] = objective.kl_weight, objective.is_relative
-    state["has_quota"] = bool((gradient.masses["quota"] >= 0).any())
+    state["has_quota"] = bool((gradient.sides["quota"] >= 0).any())
     state["information"] = (len(gradient.nodes) - 1) * objective.eps**objective.power
     sizes = np.zeros(int(rows["size"].max(initial=0)) + 1)
     picks, gains = np.empty(n, np.int32), np.empty(n)
@@ -140,6 +144,7 @@ def run_greedy(
         joints,
         gradient.nodes,
         gradient.masses,
+        gradient.sides,
         gradient.upper,
         gradient.starts,
         gradient.edges,
@@ -155,6 +160,14 @@ def run_greedy(
         gains,
     )
     return Picked(picks[:done], gains[:done], int(state["scored"][0]), int(state["touched"][0]))
+
+
+def _aligned_zeros(n: int, kind: np.dtype[Any]) -> NDArray[Any]:
+    """Records that do not straddle cache lines."""
+    size = kind.itemsize
+    memory = np.zeros((n + 1) * size, np.uint8)
+    first = -memory.ctypes.data % size
+    return memory[first : first + n * size].view(kind)
 
 
 def _join_rows(rows: NDArray[Any], leaves: NDArray[np.int32]) -> None:

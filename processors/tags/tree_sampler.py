@@ -21,7 +21,7 @@ from tagsmith.processors.tags.tree_shape import TreeShape, tree_shape
 logger = logging.getLogger(__name__)
 
 PROFILES = ("counts", "clipped")
-ALIGNMENTS = ("relative", "paper")
+DEFAULT_KL_WEIGHT = {"relative": 1.0, "paper": 5.0}  # by alignment; the paper's is 5 (§4.2.3, Q6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class TreeSampler:
         gamma: the power of Φ (Eq. 7).
         eps: Φ(x) = (x + eps)^gamma, since the slope at 0 is infinite.
         target: Q, a mass by leaf; see `target_masses`. None: general sampling.
-        kl_weight: λ.
+        kl_weight: λ. Left out: 1 with "relative", 5, the paper's, with "paper".
         alignment: "relative": climbs log I(D) − λ·KL(Q ‖ P(D)), where λ means the same for any pool, tree and n;
             "paper": Eq. 9 as printed, where the gain and KL differ in size by orders of magnitude.
         smooth: added to each leaf's count in P.
@@ -84,7 +84,7 @@ class TreeSampler:
     gamma: float = 0.85
     eps: float = 1e-6
     target: Any = None
-    kl_weight: float = 5.0
+    kl_weight: float | None = None
     alignment: str = "relative"
     smooth: float = 1e-6
     quotas: Mapping[int, int] = field(default_factory=dict)
@@ -98,23 +98,25 @@ class TreeSampler:
     def __post_init__(self) -> None:
         if isinstance(self.n, bool) or not isinstance(self.n, int) or self.n < 1:
             raise InputError(f"n={self.n!r}: give the number of rows to pick, a whole number from 1")
-        for name, known in (("profile", PROFILES), ("alignment", ALIGNMENTS)):
+        for name, known in (("profile", PROFILES), ("alignment", tuple(DEFAULT_KL_WEIGHT))):
             if getattr(self, name) not in known:
                 raise InputError(f"{name}={getattr(self, name)!r}: expected {' or '.join(map(repr, known))}")
+        if self.kl_weight is None:
+            object.__setattr__(self, "kl_weight", DEFAULT_KL_WEIGHT[self.alignment])
+        # Low and high ends, and whether they themselves are in.
         ranges = {
-            "alpha": (0.0, 1.0),
-            "gamma": (0.0, 1.0),
-            "eps": (0.0, 1.0),
-            "smooth": (0.0, np.inf),
-            "kl_weight": (0.0, np.inf),
+            "alpha": (0.0, 1.0, True),
+            "gamma": (0.0, 1.0, False),
+            "eps": (0.0, 1.0, False),
+            "smooth": (0.0, np.inf, False),
+            "kl_weight": (0.0, 1e300, True),
         }
-        for name, (low, high) in ranges.items():
+        for name, (low, high, is_closed) in ranges.items():
             value = getattr(self, name)
-            is_open = name in ("gamma", "eps", "smooth")
-            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-                raise InputError(f"{name}={value!r}: expected a number from {low:g} to {high:g}")
-            if value == np.inf or (is_open and (value == low or (name == "gamma" and value == high))):
-                raise InputError(f"{name}={value!r}: expected a number between {low:g} and {high:g}")
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not (low < value < high or (is_closed and value in (low, high))):
+                between = f"from {low:g} to {high:g}" if is_closed else f"between {low:g} and {high:g}, exclusive"
+                raise InputError(f"{name}={value!r}: expected a number {between}")
 
     def select(self, rows: Any, weights: Any = None, *, exclude: Any = None, start: Any = None) -> TreeSelection:
         """Pick from a dataset or from arrays.
@@ -140,7 +142,7 @@ class TreeSampler:
             self.gamma,
             self.eps,
             self.smooth,
-            0.0 if target is None else self.kl_weight,
+            0.0 if target is None or self.kl_weight is None else self.kl_weight,
             target is not None and self.alignment == "relative",
         )
         picked = run_greedy(
