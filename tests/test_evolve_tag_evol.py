@@ -19,7 +19,7 @@ from tagsmith.processors.seeds import load_seeds
 from tagsmith.processors.tag_evol.evolve_checks import EvolveChecker
 from tagsmith.processors.tag_evol.tag_pool import TagPool
 from tagsmith.processors.tag_text import tag_key
-from tagsmith.recipes import evolve_tag_evol, transfer_tag_pools
+from tagsmith.recipes import evolve_tag_evol, sweep_budget_card, transfer_card, transfer_tag_pools
 from tagsmith.recipes.cli import main
 from tagsmith.recipes.reproduce import rebuild
 from tagsmith.recipes.reproduction import compare
@@ -237,7 +237,7 @@ def test_bad_settings_are_one_line(folder: Path, flags: tuple[str, ...], expecte
 
 def test_a_sweep_shows_each_budget_and_where_it_saturates(folder: Path) -> None:
     flags = ["--dataset", "rows.jsonl", "--max_rows", "15", "--budgets", "1/2/4", "--store", "store.sqlite"]
-    made = run("sweep-budget", "sweep", *flags, drawn=True)
+    made = run("sweep-budget", "sweep", *flags)
     assert made.status == 0, made.err
     sweep, counts = made.rows("default"), made.manifest["counts"]
     assert [row["budget"] for row in sweep] == [1, 2, 4]
@@ -248,7 +248,7 @@ def test_a_sweep_shows_each_budget_and_where_it_saturates(folder: Path) -> None:
         assert row["grounding"] == pytest.approx(1 - (row["ungrounded"] + row["budget_overflow"]) / row["rows"])
     assert sweep[0]["difficulty"] < sweep[1]["difficulty"] < sweep[2]["difficulty"]
     assert counts["saturation"] == 4
-    assert {path.name for path in (made.folder / "pictures").iterdir()} >= {"budget.png", "outcomes.png"}
+    assert "dashed line is at b = 4" in sweep_budget_card.pictures(sweep, 4)[0].caption
     # All budgets choose from the same candidates of a row.
     candidates: dict[str, set[tuple[str, ...]]] = {}
     for row in made.rows("rounds"):
@@ -278,6 +278,9 @@ def test_pools_are_carried_to_other_domains(evolved: Outcome) -> None:
     for row in made.rows("rounds"):
         if row["iteration"]:
             assert set(row["candidates"]) <= pools[row["method"].removeprefix("tag-evol, pool ")]
+    (picture,) = transfer_card.pictures(grid, ["here", "there"], ["here", "there"])
+    picture.draw(Path("grid.png"), "dark")
+    assert Path("grid.png").stat().st_size > 10_000
     counts = made.manifest["counts"]
     assert counts["rows_in"] == counts["rows_out"] + sum(counts["rejected"].values())
     assert sum(cell["rows"] for cell in grid) == 2 * counts["seed_rows"]

@@ -76,7 +76,7 @@ def test_two_ranks_evolve_what_one_does_and_ask_nothing_twice(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tagsmith.cards.release.render_explorer", lambda *_, **__: "")
     monkeypatch.setattr("tagsmith.recipes.evolve_tag_evol.pictures", lambda *_: [])
-    flags = ["--endpoint", loopback.uri, "--budgets", "1/2", "--max_rows", "14", "--measure_rows", "5"]
+    flags = ["--endpoint", loopback.uri, "--budgets", "1/2", "--max_rows", "10", "--measure", "false"]
     err = io.StringIO()
     with redirect_stdout(io.StringIO()), redirect_stderr(err):
         status = main(["run", "evolve-tag-evol", *flags, "--output", "one", "--store", "one.sqlite"])

@@ -323,7 +323,8 @@ def test_a_policy_is_published_and_expands_tags(given, talker, hub, monkeypatch)
         start_local("lab/policy@v9")
     commit = HfApi().model_info("lab/policy", revision="v0.1.0").sha
     monkeypatch.setattr("tagsmith.cards.release.render_explorer", lambda *_, **__: "")
-    evolve = ["--dataset", "rows.jsonl", "--max_rows", "6", "--rounds", "1", "--store", "store.sqlite"]
+    monkeypatch.setattr(evolve_tag_instruct, "pictures", lambda *_: [])
+    evolve = ["--dataset", "rows.jsonl", "--max_rows", "4", "--rounds", "1", "--store", "store.sqlite"]
     evolve += ["--expansion", "policy", "--policy_endpoint", "local:lab/policy@v0.1.0", "--alignment", "none"]
     evolve += ["--measure", "false", "--respond", "false", "--check_answerable", "false", "--output", "evolved"]
     assert run(evolve_tag_instruct.main, evolve) == 0

@@ -44,7 +44,7 @@ class Gradient:
     sides: NDArray[Any]
     upper: Floats
     starts: NDArray[np.int64]
-    edges: NDArray[Any]
+    edges: NDArray[Any] | None
 
 
 def tree_gradient(shape: TreeShape, objective: Objective, target: Floats | None, quota: NDArray[np.int64]) -> Gradient:
@@ -75,7 +75,7 @@ def tree_gradient(shape: TreeShape, objective: Objective, target: Floats | None,
     if target is not None:
         sides["target"][:n] = objective.kl_weight * target
         nodes["bonus"] = sides["target"] * np.log1p(1.0 / objective.smooth)
-    return Gradient(nodes, masses, sides, upper, np.zeros(0, np.int64), np.zeros(0, lazy_greedy.EDGE))
+    return Gradient(nodes, masses, sides, upper, np.zeros(0, np.int64), None)
 
 
 def graph_gradient(matrix: Any, objective: Objective) -> Gradient:
@@ -153,7 +153,7 @@ def run_greedy(
         np.empty(n_rows, np.int32),
         np.empty(n_rows, lazy_greedy.ENTRY),
         np.empty(len(gradient.nodes), np.int32),
-        np.empty(n_rows + 1, np.int32),
+        np.empty(lazy_greedy.PIECE, np.int32),
         state,
         taken.astype(np.int32),
         picks,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tagsmith.processors.compiled import compiled
+from tagsmith.processors.compiled import compiled, compiled_part
 
 Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
@@ -25,7 +25,7 @@ BUCKET_BITS = 34  # of a cell's 44 digits, those that a bucket does not look at:
 BUCKETS = 1 << 16
 TIE = 2.0**-47  # a score this close, relatively, to the best one ties with it also across a cell's edge
 NO_FLOOR = 1 << 62
-NEAR = 1 / 64
+NEAR = 1 / 256
 PIECE = 128  # rows of a bucket that are read ahead
 HASH_MASK = (1 << 42) - 1
 
@@ -90,6 +90,7 @@ STATE = np.dtype(
         ("information", np.float64),  # I(D)
         ("picked_leaves", np.int64),  # Z
         ("picks", np.int64),
+        ("highest", np.float64),  # score at this pick
         ("scored", np.int64),  # how many scores were computed
         ("touched", np.int64),  # how many nodes the picks changed
         ("heap_size", np.int64),
@@ -101,14 +102,14 @@ STATE = np.dtype(
 )
 
 
-@compiled
+@compiled_part
 def rounded_off(a: float, b: float, total: float) -> float:
     """What a + b has beyond its rounded total."""
     part = total - a
     return (a - (total - part)) + (b - part)
 
 
-@compiled
+@compiled_part
 def path_sums(row: Record, leaves: Ints, joints: Ints, nodes: Records, masses: Records, upper: Floats) -> float:
     """Gradient times profile of a row (Eq. 8), before its weight.
 
@@ -125,7 +126,7 @@ def path_sums(row: Record, leaves: Ints, joints: Ints, nodes: Records, masses: R
     return float(total)
 
 
-@compiled
+@compiled_part
 def score(
     row: Record,
     leaves: Ints,
@@ -145,10 +146,11 @@ def score(
         for entry in range(row["start"], row["start"] + row["size"]):
             total += nodes[leaves[entry]]["bonus"]
         total += sizes[row["size"]]
+    state["highest"] = max(state["highest"], total)
     return float(total)
 
 
-@compiled
+@compiled_part
 def set_size_bonuses(sizes: Floats, state: Record) -> None:
     """−λ log(Z + size + smooth_total) by size; the same for the largest size, which all rows share, is taken off."""
     room = state["picked_leaves"] + state["smooth_total"]
@@ -156,39 +158,42 @@ def set_size_bonuses(sizes: Floats, state: Record) -> None:
         sizes[size] = state["kl_weight"] * np.log1p((len(sizes) - 1 - size) / (room + size))
 
 
-@compiled
+@compiled_part
 def power_near_one(rise: float, power: float) -> float:
     """(1 + rise)^power for a rise of at most NEAR, by the binomial series: as exact as `**` and much faster."""
-    total = 1.0
-    for k in range(8, 0, -1):
-        total = 1.0 + rise * ((power + (1.0 - k)) / k) * total
-    return total
+    c1 = power
+    c2 = c1 * (power - 1.0) * (1 / 2)
+    c3 = c2 * (power - 2.0) * (1 / 3)
+    c4 = c3 * (power - 3.0) * (1 / 4)
+    c5 = c4 * (power - 4.0) * (1 / 5)
+    c6 = c5 * (power - 5.0) * (1 / 6)
+    square = rise * rise
+    return 1.0 + (rise * (c1 + rise * c2) + (square * rise) * ((c3 + rise * c4) + square * (c5 + rise * c6)))
 
 
-@compiled
-def add_mass(node: int, arriving: float, masses: Records, state: Record) -> float:
-    """Information arrives at a node, and its slope falls. Returns what Φ gains, in relative alignment."""
+@compiled_part
+def add_mass(node: int, arriving: float, masses: Records, power: float, eps: float, measures: bool) -> float:
+    """Information arrives at a node, and its slope falls. Returns what Φ gains, if asked."""
     mine = masses[node]
     share, mass, old = mine["share"], mine["mass"], mine["slope"]
     total = mass + arriving
-    before = (mass + mine["mass_rest"]) * share + state["eps"]
-    mine["mass_rest"] += rounded_off(mass, arriving, total)
+    before = (mass + mine["mass_rest"]) * share + eps
+    rest = mine["mass_rest"] + rounded_off(mass, arriving, total)
+    level = (total + rest) * share + eps
     mine["mass"] = total
-    level = (total + mine["mass_rest"]) * share + state["eps"]
+    mine["mass_rest"] = rest
     rise = level * mine["anchor"] - 1.0
     if rise < NEAR:
-        new = mine["anchor_slope"] * power_near_one(rise, state["power"] - 1.0)
+        new = mine["anchor_slope"] * power_near_one(rise, power - 1.0)
     else:
-        new = state["power"] * share * level ** (state["power"] - 1.0)
+        new = power * share * level ** (power - 1.0)
         mine["anchor"] = 1.0 / level
         mine["anchor_slope"] = new
     mine["slope"] = new
-    if state["is_relative"]:
-        return float((new * level - old * before) / (state["power"] * share))
-    return 0.0
+    return float((new * level - old * before) / (power * share)) if measures else 0.0
 
 
-@compiled
+@compiled_part
 def set_inner(node: int, masses: Records, sides: Records) -> None:
     """What the node adds to a path, after its slope or its children's changed."""
     mine = masses[node]
@@ -198,7 +203,7 @@ def set_inner(node: int, masses: Records, sides: Records) -> None:
         mine["inner"] = 2.0 * mine["slope"] + sides[node]["below"]
 
 
-@compiled
+@compiled_part
 def sum_lower(first: int, last: int, nodes: Records, masses: Records) -> None:
     """`lower` of neighbouring siblings and all that is under them."""
     while first < last:
@@ -207,14 +212,14 @@ def sum_lower(first: int, last: int, nodes: Records, masses: Records) -> None:
         first, last = masses[first]["first_child"], masses[last]["first_child"]
 
 
-@compiled
+@compiled_part
 def sum_upper(nodes: Records, masses: Records, upper: Floats) -> None:
     """The sums along the paths near the root."""
     for node in range(len(upper) - 1):
         upper[node] = upper[nodes[nodes[node]["parent"]]["base"]] + masses[node]["inner"]
 
 
-@compiled
+@compiled_part
 def pick_in_tree(
     row: Record,
     leaves: Ints,
@@ -243,12 +248,12 @@ def pick_in_tree(
     for i in range(count):
         sides[nodes[touched[i]]["parent"]]["child_hits"] += masses[touched[i]]["hits"]
 
-    gained = 0.0
-    state["touched"] += count
+    power, eps, measures = state["power"], state["eps"], state["is_relative"] != 0
+    gained, others = 0.0, 0
     for i in range(count):
         node = int(touched[i])
         around = masses[node]["hits"] + masses[nodes[node]["parent"]]["hits"] + sides[node]["child_hits"]
-        gained += add_mass(node, row["weight"] * around, masses, state)
+        gained += add_mass(node, row["weight"] * around, masses, power, eps, measures)
     # All children of a picked node change: the sum of their slopes is made anew and cannot drift.
     for i in range(count):
         node = int(touched[i])
@@ -256,13 +261,14 @@ def pick_in_tree(
         below = 0.0
         for child in range(masses[node]["first_child"], masses[node + 1]["first_child"]):
             if masses[child]["hits"] == 0:
-                gained += add_mass(child, arriving, masses, state)
+                gained += add_mass(child, arriving, masses, power, eps, measures)
                 set_inner(child, masses, sides)
-                state["touched"] += 1
+                others += 1
             below += masses[child]["slope"]
         sides[node]["below"] = below
         set_inner(node, masses, sides)
     state["information"] += gained
+    state["touched"] += count + others
 
     for i in range(count):
         node = int(touched[i])
@@ -279,7 +285,7 @@ def pick_in_tree(
     sum_upper(nodes, masses, upper)
 
 
-@compiled
+@compiled_part
 def pick_in_graph(
     row: Record,
     leaves: Ints,
@@ -287,7 +293,7 @@ def pick_in_graph(
     masses: Records,
     sides: Records,
     starts: Longs,
-    edges: Records,
+    edges: Records | None,
     touched: Ints,
     state: Record,
 ) -> None:
@@ -327,7 +333,7 @@ def pick_in_graph(
     state["touched"] += count
 
 
-@compiled
+@compiled_part
 def pick(
     row: Record,
     leaves: Ints,
@@ -337,17 +343,18 @@ def pick(
     sides: Records,
     upper: Floats,
     starts: Longs,
-    edges: Records,
+    edges: Records | None,
     touched: Ints,
     sizes: Floats,
     state: Record,
 ) -> None:
     """Take a row."""
-    if len(edges) > 0:
-        pick_in_graph(row, leaves, nodes, masses, sides, starts, edges, touched, state)
-    else:
+    if edges is None:
         pick_in_tree(row, leaves, joints, nodes, masses, sides, upper, touched, state)
+    else:
+        pick_in_graph(row, leaves, nodes, masses, sides, starts, edges, touched, state)
     state["picks"] += 1
+    state["highest"] = 0.0
     state["picked_leaves"] += row["size"]
     if state["kl_weight"] > 0.0:
         for entry in range(row["start"], row["start"] + row["size"]):
@@ -357,7 +364,7 @@ def pick(
         set_size_bonuses(sizes, state)
 
 
-@compiled
+@compiled_part
 def is_full(row: Record, leaves: Ints, nodes: Records, sides: Records) -> bool:
     """Whether a quota above one of the row's leaves is used up."""
     for entry in range(row["start"], row["start"] + row["size"]):
@@ -369,19 +376,19 @@ def is_full(row: Record, leaves: Ints, nodes: Records, sides: Records) -> bool:
     return False
 
 
-@compiled
+@compiled_part
 def cell_of(value: float) -> int:
     """The leading digits of a non-negative score, as an integer that grows with it."""
     return int(np.float64(value).view(np.int64)) >> CELL_BITS
 
 
-@compiled
+@compiled_part
 def is_before(entry: Record, cell: int, row: int) -> bool:
     """Heap order: the larger cell, then the lower row number."""
     return bool(entry["cell"] > cell or (entry["cell"] == cell and entry["row"] < row))
 
 
-@compiled
+@compiled_part
 def put(entry: Record, cell: int, row: int, stamp: int) -> None:
     """Fill a heap entry."""
     entry["cell"] = cell
@@ -389,7 +396,7 @@ def put(entry: Record, cell: int, row: int, stamp: int) -> None:
     entry["stamp"] = stamp
 
 
-@compiled
+@compiled_part
 def sink(i: int, heap: Records, size: int, cell: int, row: int, stamp: int) -> None:
     """Put an entry at place i of the heap and let it sink."""
     while 2 * i + 1 < size:
@@ -403,7 +410,7 @@ def sink(i: int, heap: Records, size: int, cell: int, row: int, stamp: int) -> N
     put(heap[i], cell, row, stamp)
 
 
-@compiled
+@compiled_part
 def drop_top(heap: Records, state: Record) -> None:
     """Take the best entry out of the heap."""
     state["heap_size"] -= 1
@@ -412,7 +419,7 @@ def drop_top(heap: Records, state: Record) -> None:
         sink(0, heap, state["heap_size"], last["cell"], last["row"], last["stamp"])
 
 
-@compiled
+@compiled_part
 def insert(cell: int, row: int, heads: Ints, links: Ints, heap: Records, state: Record) -> None:
     """Into the heap, or, below its floor, into the cell's bucket."""
     if cell < state["floor"]:
@@ -429,7 +436,7 @@ def insert(cell: int, row: int, heads: Ints, links: Ints, heap: Records, state: 
     put(heap[i], cell, row, state["picks"])
 
 
-@compiled
+@compiled_part
 def open_bucket(
     rows: Records,
     leaves: Ints,
@@ -468,7 +475,7 @@ def open_bucket(
     return True
 
 
-@compiled
+@compiled_part
 def fill(
     rows: Records,
     leaves: Ints,
@@ -500,7 +507,7 @@ def fill(
             heads[bucket] = row
 
 
-@compiled
+@compiled_part
 def raise_best(
     rows: Records,
     leaves: Ints,
@@ -536,7 +543,7 @@ def raise_best(
             sink(0, heap, state["heap_size"], cell, row, state["picks"])
 
 
-@compiled
+@compiled_part
 def settle_tie(
     rows: Records,
     leaves: Ints,
@@ -552,28 +559,30 @@ def settle_tie(
     state: Record,
 ) -> None:
     """If the best score lies at its cell's lower edge, a tied row may be in the cell below: the lowest number wins."""
-    chosen = int(heap[0]["row"])
     cell = heap[0]["cell"]
-    limit = score(rows[chosen], leaves, joints, nodes, masses, upper, sizes, state) * (1.0 - TIE)
+    if state["has_quota"]:  # the highest score may be that of a row that a quota kept out
+        state["highest"] = score(rows[heap[0]["row"]], leaves, joints, nodes, masses, upper, sizes, state)
+    limit = state["highest"] * (1.0 - TIE)
     if cell_of(limit) == cell:
         return
-    count = 0
+    chosen = int(heap[0]["row"])
+    count, end = 0, len(heap)
     while True:
-        while (state["heap_size"] == 0 or heap[0]["cell"] < cell - 1) and state["floor"] > cell - 1:
-            open_bucket(rows, leaves, joints, nodes, masses, upper, sizes, heads, links, heap, aside[count:], state)
+        while (state["heap_size"] == 0 or heap[0]["cell"] < cell - 1) and state["floor"] > max(0, cell - 1):
+            open_bucket(rows, leaves, joints, nodes, masses, upper, sizes, heads, links, heap, aside, state)
         if state["heap_size"] == 0 or heap[0]["cell"] < cell - 1:
             break
         row = int(heap[0]["row"])
         drop_top(heap, state)
-        aside[count] = row
+        value = score(rows[row], leaves, joints, nodes, masses, upper, sizes, state)
         count += 1
-        if row < chosen and score(rows[row], leaves, joints, nodes, masses, upper, sizes, state) >= limit:
+        put(heap[end - count], cell_of(value), row, state["picks"])  # the heap's unused end
+        if row < chosen and value >= limit:
             chosen = row
     # The chosen row's cell is raised by one, which brings it to the top.
-    for i in range(count):
-        row = int(aside[i])
-        mine = cell_of(score(rows[row], leaves, joints, nodes, masses, upper, sizes, state))
-        insert(cell + 1 if row == chosen else mine, row, heads, links, heap, state)
+    for i in range(1, count + 1):
+        row = int(heap[end - i]["row"])
+        insert(cell + 1 if row == chosen else int(heap[end - i]["cell"]), row, heads, links, heap, state)
 
 
 @compiled
@@ -586,7 +595,7 @@ def greedy(
     sides: Records,
     upper: Floats,
     starts: Longs,
-    edges: Records,
+    edges: Records | None,
     sizes: Floats,
     heads: Ints,
     links: Ints,
@@ -603,7 +612,7 @@ def greedy(
     It is lower when no row is left. The rows that wait are the first of each set of rows with the same leaves.
     """
     state = states[0]
-    if len(edges) == 0:
+    if edges is None:
         sum_upper(nodes, masses, upper)
         for node in range(len(upper) - 1, len(nodes) - 1):
             nodes[node]["lower"] = nodes[nodes[node]["parent"]]["lower"] + masses[node]["inner"]
@@ -688,7 +697,7 @@ def join_alike(rows: Records, leaves: Ints, hashes: NDArray[np.int64], table: In
         owner[number] = table[slot]
 
 
-@compiled
+@compiled_part
 def are_alike(one: Record, other: Record, leaves: Ints) -> bool:
     """Whether two rows have the same leaves."""
     if one["size"] != other["size"]:
