@@ -22,7 +22,10 @@ def compiled(function: Function) -> Function:
 
     Numba notices a change of a function's own file only. So functions that call each other belong in one file.
     """
-    return _compile(function, cache=True)
+    try:
+        return _compile(function, cache=True)
+    except RuntimeError:  # there is no folder that Numba may write to
+        return _compile(function)
 
 
 def compiled_part(function: Function) -> Function:

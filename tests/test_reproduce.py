@@ -84,7 +84,7 @@ def test_a_release_is_made_again_without_what_made_it(capsys: pytest.CaptureFixt
 
 
 def test_rows_that_got_no_answer_are_made_again_as_such(capsys: pytest.CaptureFixture[str]) -> None:
-    select(capsys, "out", "--endpoint", "offline:?fail=0.5", "--deadline_sec", "0.5")
+    select(capsys, "out", "--endpoint", "offline:?fail=0.5", "--deadline_sec", "1.0")
     rejected = Dataset.from_parquet("out/rejected/*.parquet")
     assert any(reason.startswith("endpoint:") for reason in rejected["reason"])
     status, out, err = tagsmith(capsys, "reproduce", "out")
